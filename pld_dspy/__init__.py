@@ -1,0 +1,8 @@
+"""Prompt-level distillation for multimodal scientific question answering, as a DSPy optimizer."""
+
+from pld_dspy.errors import PLDError
+from pld_dspy.rules import Edit, MicroRule, Rule, RuleSet
+from pld_dspy.teacher import Teacher
+from pld_dspy.teleprompter import Distillation, PLDTeleprompter
+
+__all__ = ["Distillation", "Edit", "MicroRule", "PLDError", "PLDTeleprompter", "Rule", "RuleSet", "Teacher"]

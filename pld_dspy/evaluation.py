@@ -1,0 +1,167 @@
+"""Scoring a program on examples, each example once for each wording of the program."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dspy
+from pydantic import BaseModel
+
+from pld_dspy.errors import PLDError
+from pld_dspy.examples import example_id, fingerprint
+from pld_dspy.runner import NOT_RUN, BudgetSpent, Runner
+
+Metric = Callable[..., float | bool]
+
+PASSED = 0.5  # a score from which an answer counts as a success in diagnosis
+
+
+class Scored(BaseModel):
+    """One example under one wording of the program: a line of evaluations.jsonl."""
+
+    program: str  # fingerprint of the program's instructions and demonstrations
+    example: str  # id
+    content: str  # fingerprint of the example
+    score: float
+    answer: str = ""  # in words
+    prompt_tokens: int | None = None  # as reported by the model; None where DSPy's cache answered
+    error: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.score >= PASSED
+
+
+class Evaluation(BaseModel):
+    """A program's scores on some examples, in their order."""
+
+    items: list[Scored]
+
+    @property
+    def score(self) -> float:
+        """Mean score, a fraction."""
+        return sum(item.score for item in self.items) / len(self.items)
+
+    @property
+    def errors(self) -> int:
+        return sum(item.error is not None for item in self.items)
+
+    @property
+    def prompt_tokens(self) -> float | None:
+        """Mean input tokens of a question, over those whose count a model reported; None where none was."""
+        known = [item.prompt_tokens for item in self.items if item.prompt_tokens is not None]
+        return sum(known) / len(known) if known else None
+
+
+class Evaluator:
+    """Scores programs, and remembers every score: the same wording never meets the same example twice.
+
+    Args:
+        metric: `metric(example, prediction)` → a fraction or a truth value, as everywhere in DSPy.
+        runner: makes the calls.
+        known: scores from an earlier, interrupted run.
+        record: called with every new score, from many threads.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        runner: Runner,
+        known: Sequence[Scored] = (),
+        record: Callable[[Scored], None] = lambda scored: None,
+    ) -> None:
+        self._metric = metric
+        self._runner = runner
+        self._record = record
+        self._known = {(scored.program, scored.content): scored for scored in known}
+
+    def __call__(self, program: dspy.Module, examples: Sequence[dspy.Example], description: str) -> Evaluation:
+        """Score a program.
+
+        A reply that cannot be read, or an input that the model refuses, scores 0 and keeps its `error`.
+
+        Raises:
+            PLDError: the metric raises or returns no number, or the model does not answer.
+            BudgetSpent: the runner's budget ended first; what was scored until then is remembered.
+        """
+        wording = program_fingerprint(program)
+        keys = [(wording, fingerprint(example)) for example in examples]
+        new = {key: example for key, example in zip(keys, examples, strict=True) if key not in self._known}
+
+        def score(item: tuple[tuple[str, str], dspy.Example]) -> None:
+            key, example = item
+            self._remember(self._score(program, example, key))
+
+        with dspy.context(usage_tracker=self._runner.student):
+            outcomes = self._runner.map(score, list(new.items()), description) if new else []
+        for (key, example), outcome in zip(new.items(), outcomes, strict=True):
+            if outcome.error not in (None, NOT_RUN):
+                failed = Scored(program=wording, example=example_id(example), content=key[1], score=0.0, error=outcome.error)
+                self._remember(failed)
+        if any(outcome.error == NOT_RUN for outcome in outcomes):
+            raise BudgetSpent
+        return Evaluation(items=[self._known[key] for key in keys])
+
+    def _remember(self, scored: Scored) -> None:
+        self._known[(scored.program, scored.content)] = scored
+        self._record(scored)
+
+    def _score(self, program: dspy.Module, example: dspy.Example, key: tuple[str, str]) -> Scored:
+        meter = self._runner.student.child()
+        with dspy.context(usage_tracker=meter):
+            prediction = program(**example.inputs())
+        try:
+            score = float(self._metric(example, prediction))
+        except Exception as error:
+            name = getattr(self._metric, "__name__", type(self._metric).__name__)
+            raise PLDError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
+        used = meter.total()
+        return Scored(
+            program=key[0],
+            example=example_id(example),
+            content=key[1],
+            score=score,
+            answer=in_words(program, example, prediction),
+            prompt_tokens=used.prompt_tokens if used.calls and used.prompt_tokens else None,
+        )
+
+
+def program_fingerprint(program: dspy.Module) -> str:
+    """A hash of what makes two wordings of a program differ: instructions, fields and demonstrations."""
+    state = [
+        (name, predictor.signature.dump_state(), [dict(demo) for demo in predictor.demos])
+        for name, predictor in program.named_predictors()
+    ]
+    return hashlib.sha256(json.dumps(state, default=str, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def in_words(program: dspy.Module, example: dspy.Example, answer: dspy.Prediction | dspy.Example) -> str:
+    """An answer (a prediction, or the example's own labels) as a person would say it.
+
+    A program whose answers mean nothing by themselves, as the letter of a choice, says them with a method
+    `in_words(example, answer)` of its own; otherwise it is the values of the output fields.
+    """
+    if hasattr(program, "in_words"):
+        return str(program.in_words(example, answer))
+    outputs = {name for predictor in program.predictors() for name in predictor.signature.output_fields}
+    values = [answer.get(name) for name in answer.keys() if name in outputs - {"reasoning"}]
+    return "\n".join(str(value) for value in values if value not in (None, ""))
+
+
+def exact_match(student: dspy.Module) -> Metric:
+    """The metric of a program that has none: all labelled output fields equal the labels, but for case and spaces."""
+    outputs = {name for predictor in student.predictors() for name in predictor.signature.output_fields}
+
+    def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
+        def same(name: str) -> bool:
+            return str(example[name]).strip().casefold() == str(prediction.get(name)).strip().casefold()
+
+        labelled = [name for name in example.labels().keys() if name in outputs]
+        if not labelled:
+            raise PLDError(f"The labels {', '.join(example.labels().keys())} are not outputs of the program: give a metric.")
+        return float(all(same(name) for name in labelled))
+
+    exact_match_of = "exact match of " + ", ".join(sorted(outputs))
+    metric.__name__ = exact_match_of
+    return metric

@@ -1,0 +1,120 @@
+"""Phase 1: one general rule from each training example."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import dspy
+
+from pld_dspy.errors import PLDError
+from pld_dspy.evaluation import in_words
+from pld_dspy.examples import example_id, present, rationale
+from pld_dspy.rules import MicroRule
+from pld_dspy.runner import NOT_RUN, Runner
+from pld_dspy.teacher import Teacher
+
+MAX_WORDS = 90
+QUOTED_WORDS = 7  # as many words of the example in a row are a quotation
+_OPTION_LETTER = re.compile(r"\((?-i:[A-H])\)|\b(?:option|choice|letter|answer(?: is)?:?) ?[\"']?(?-i:[A-H])\b", re.IGNORECASE)
+_WORD = re.compile(r"\w+(?:['’]\w+)?")
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+\b")  # capitalised inside a sentence
+
+
+class Lesson(NamedTuple):
+    """A labelled example as the teacher gets it."""
+
+    predictor: str
+    id: str
+    task: str
+    text: str
+    figures: list[dspy.Image]
+    answer: str
+    rationale: str
+
+
+def lesson(student: dspy.Module, predictor: str, example: dspy.Example) -> Lesson:
+    """Prepare one example for one of the student's predictors."""
+    case = present(dict(example.inputs()))
+    return Lesson(
+        predictor=predictor,
+        id=example_id(example),
+        task=dict(student.named_predictors())[predictor].signature.instructions,
+        text=case.text,
+        figures=case.figures,
+        answer=in_words(student, example, example.labels()),
+        rationale=rationale(example),
+    )
+
+
+def extract(
+    lessons: Sequence[Lesson],
+    teacher: Teacher,
+    runner: Runner,
+    record: Callable[[MicroRule], None] = lambda micro_rule: None,
+) -> list[MicroRule]:
+    """Ask the teacher for a rule from each lesson, side by side; drop the rules that are none.
+
+    Args:
+        lessons: labelled examples.
+        teacher: its `extract` predictor is asked, on the language model of the calling context.
+        runner: makes the calls.
+        record: called with every rule as soon as it is there, from many threads.
+
+    Returns:
+        The usable rules in the order of the lessons.
+
+    Raises:
+        PLDError: not one rule is usable, or the teacher does not answer.
+    """
+
+    def ask(lesson: Lesson) -> MicroRule | str:
+        reply = teacher.extract(
+            task=lesson.task,
+            example=lesson.text,
+            figures=lesson.figures,
+            rationale=lesson.rationale,
+            answer=lesson.answer,
+        )
+        text = " ".join((reply.rule or "").split())
+        if problem := flaw(text, lesson):
+            return problem
+        micro_rule = MicroRule(predictor=lesson.predictor, example=lesson.id, rule=text, reasoning=reply.reasoning or "")
+        record(micro_rule)
+        return micro_rule
+
+    outcomes = runner.map(ask, lessons, "Extracting rules")
+    found = [outcome.value for outcome in outcomes if isinstance(outcome.value, MicroRule)]
+    problems = Counter(outcome.error or outcome.value for outcome in outcomes if not isinstance(outcome.value, MicroRule))
+    if problems and not found and NOT_RUN not in problems:
+        raise PLDError(f"The teacher wrote no usable rule for any of {len(lessons)} examples; most often: {problems.most_common(1)[0][0]}.")
+    return found
+
+
+def flaw(rule: str, lesson: Lesson) -> str | None:
+    """What makes a text unusable as a general rule, or None.
+
+    A rule must not be empty or a treatise, name an option by its letter, quote its example or name somebody in it.
+    """
+    words = _WORD.findall(rule)
+    if len(words) < 4:
+        return "the rule is empty or a fragment"
+    if len(words) > MAX_WORDS:
+        return f"the rule has more than {MAX_WORDS} words"
+    if _OPTION_LETTER.search(rule):
+        return "the rule names an option by its letter"
+    if shared := _quotation(rule, lesson.text):
+        return f"the rule quotes its example: {shared!r}"
+    names = set(_NAME.findall(rule)) & set(_NAME.findall(lesson.text)) - set(_WORD.findall(lesson.rationale))
+    if names:
+        return f"the rule names {', '.join(sorted(names))} from its example"
+    return None
+
+
+def _quotation(rule: str, text: str) -> str | None:
+    words, there = _WORD.findall(rule.casefold()), " ".join(_WORD.findall(text.casefold()))
+    for start in range(len(words) - QUOTED_WORDS + 1):
+        span = " ".join(words[start : start + QUOTED_WORDS])
+        if f" {span} " in f" {there} ":
+            return span
+    return None

@@ -1,0 +1,129 @@
+"""What a skill of the generated sample is: one object that draws, asks, reads back, answers and explains."""
+
+import math
+import random
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cache
+from typing import ClassVar, Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+Colour = tuple[int, int, int]
+
+WHITE: Colour = (255, 255, 255)
+BLACK: Colour = (25, 25, 25)
+GREY: Colour = (170, 170, 170)
+RED: Colour = (214, 39, 40)
+BLUE: Colour = (31, 119, 180)
+GREEN: Colour = (44, 160, 44)
+ORANGE: Colour = (255, 127, 14)
+PURPLE: Colour = (148, 103, 189)
+BROWN: Colour = (140, 86, 75)
+PINK: Colour = (227, 119, 194)
+TEAL: Colour = (23, 190, 207)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One drawn question. `answer` is the text of the right choice, or the gold answer where there are no choices."""
+
+    question: str
+    answer: str
+    solution: str
+    choices: tuple[str, ...] = ()
+    figure: Image.Image | None = field(default=None, compare=False)
+    caption: str = ""
+    hint: str = ""
+
+
+class Skill(ABC):
+    """A kind of question with one rule that answers it.
+
+    The simulated teacher states the rule with `wording`; the simulated student recognises a question with `asks`, a
+    rule with `understands`, and follows it with `solve`, which looks at nothing but the question and the pixels.
+    """
+
+    name: ClassVar[str]
+    benchmark: ClassVar[Literal["scienceqa", "spiqa"]]
+    subject: ClassVar[str] = ""  # ScienceQA's: natural science, social science, language science
+    topic: ClassVar[str] = ""
+    grade: ClassVar[str] = ""
+    lecture: ClassVar[str] = ""
+    figure_type: ClassVar[str] = ""  # SPIQA's: plot, table, schematic
+    needs_figure: ClassVar[bool] = True
+    caption_pattern: ClassVar[str] = ""  # matches this skill's captions and no other skill's
+    question_pattern: ClassVar[str]  # regular expressions, searched without regard to case
+    rule_pattern: ClassVar[str]  # the rule is about this skill
+    right_pattern: ClassVar[str]  # ... and says the right thing
+    wrong_pattern: ClassVar[str]  # ... or the opposite
+    situations: ClassVar[tuple[str, ...]]  # wordings of "if the question asks ..."
+    right: ClassVar[tuple[str, ...]]  # wordings of what to look at and what follows
+    wrong: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def draw(self, rng: random.Random) -> Problem:
+        """Draw one problem; equal generators give equal problems."""
+
+    @abstractmethod
+    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+        """Answer from the question and the pixels, following the right rule or the wrong one."""
+
+    def options(self, question: str, choices: list[str], figure: Image.Image | None) -> list[str]:
+        """What a student that knows no rule would guess from."""
+        return choices
+
+    def asks(self, question: str) -> bool:
+        """Whether this question is one of this skill's."""
+        return re.search(self.question_pattern, question, re.IGNORECASE) is not None
+
+    def understands(self, rule: str) -> bool | None:
+        """True for this skill's right rule, False for its wrong one, None for a rule that is about something else."""
+        if not re.search(self.rule_pattern, rule, re.IGNORECASE):
+            return None
+        if re.search(self.wrong_pattern, rule, re.IGNORECASE):
+            return False
+        return True if re.search(self.right_pattern, rule, re.IGNORECASE) else None
+
+    def wording(self, rng: random.Random, correct: bool) -> str:
+        """State the rule, or its opposite, in one of many wordings."""
+        return f"{rng.choice(self.situations)}, {rng.choice(self.right if correct else self.wrong)}."
+
+
+def canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """A white picture and its pen."""
+    image = Image.new("RGB", (width, height), WHITE)
+    return image, ImageDraw.Draw(image)
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, in pixels."""
+    return ImageFont.load_default(size)
+
+
+def mask(figure: Image.Image, colour: Colour, tolerance: int = 40) -> np.ndarray:
+    """Where a picture has a colour: a boolean array, height x width."""
+    bands = [np.asarray(band, dtype=np.int16) for band in figure.convert("RGB").split()]
+    red, green, blue = (np.abs(band - value) <= tolerance for band, value in zip(bands, colour, strict=True))
+    return red & green & blue
+
+
+def centre(where: np.ndarray) -> tuple[float, float]:
+    """Mean (x, y) of a mask in pixels; (nan, nan) where it is empty."""
+    ys, xs = np.nonzero(where)
+    return (float(xs.mean()), float(ys.mean())) if xs.size else (float("nan"), float("nan"))
+
+
+def arrow(
+    pen: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], colour: Colour, head: int = 16
+) -> None:
+    """A straight arrow whose tip is at `end`."""
+    (x0, y0), (x1, y1) = start, end
+    length = math.hypot(x1 - x0, y1 - y0)
+    ux, uy = (x1 - x0) / length, (y1 - y0) / length
+    x, y, wide = x1 - head * ux, y1 - head * uy, head * 0.45
+    pen.line((x0, y0, x, y), fill=colour, width=3)
+    pen.polygon([(x1, y1), (x - wide * uy, y + wide * ux), (x + wide * uy, y - wide * ux)], fill=colour)

@@ -1,0 +1,79 @@
+"""The simulated teacher: states the rule behind an example in varying words, and errs with a set probability."""
+
+import json
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from pld_dspy.rehearsal.prompt import Prompt
+from pld_dspy.rehearsal.skills import SKILLS, Skill
+
+_RULE_LINE = re.compile(r"^(R\d+): (.*)$", re.MULTILINE)
+_QUESTION = re.compile(r"^Question \d+$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Answers the three questions of `pld_dspy.Teacher`.
+
+    Args:
+        seed: of its words and errors; the same prompt gets the same reply.
+        error_rate: probability that a rule it writes from an example, unites from others, or proposes as a repair is wrong.
+    """
+
+    seed: int = 0
+    error_rate: float = 0.2
+
+    def answer(self, prompt: Prompt) -> dict[str, str] | None:
+        """The reply's fields, or None for a prompt that is not one of the teacher's."""
+        rng = random.Random(f"{self.seed}/{sorted(prompt.fields.items())}")
+        if "edits" in prompt.outputs:
+            return {"edits": json.dumps(self._repair(prompt, rng)), "reasoning": "Simulated diagnosis."}
+        if "rule" in prompt.outputs and "rules" in prompt.fields:
+            return {"rule": self._unite(prompt.texts("rules"), rng)}
+        if "rule" in prompt.outputs:
+            return {"rule": self._extract(prompt.fields.get("example", ""), rng), "reasoning": "Simulated reasoning."}
+        return None
+
+    def _extract(self, example: str, rng: random.Random) -> str:
+        skill = next((skill for skill in SKILLS if skill.asks(example)), None)
+        return skill.wording(rng, self._is_right(rng)) if skill else ""
+
+    def _is_right(self, rng: random.Random) -> bool:
+        return rng.random() >= self.error_rate
+
+    def _unite(self, rules: list[str], rng: random.Random) -> str:
+        """State what most of the rules say, about the skill that most of them are about."""
+        votes = Counter(found for rule in rules if (found := _meaning(rule)))
+        skills = Counter(skill for skill, _ in votes.elements())
+        if not skills:
+            return rules[0] if rules else ""
+        skill = skills.most_common(1)[0][0]
+        return skill.wording(rng, (votes[skill, True] >= votes[skill, False]) == self._is_right(rng))
+
+    def _repair(self, prompt: Prompt, rng: random.Random) -> list[dict]:
+        """An edit for each skill that was answered wrongly."""
+        rules = [(id, *found) for id, text in _RULE_LINE.findall(prompt.fields["rules"]) if (found := _meaning(text))]
+        failed = [skill for text in _QUESTION.split(prompt.fields["failures"]) for skill in SKILLS if skill.asks(text)]
+        edits = []
+        for skill in dict.fromkeys(failed):
+            text = skill.wording(rng, self._is_right(rng))
+            ids = [id for id, about, _ in rules if about is skill]
+            wrong = [id for id, about, right in rules if about is skill and not right]
+            reason = f"Questions of the kind '{skill.name}' were answered wrongly."
+            if not ids:
+                edits.append({"operation": "add", "text": text, "reason": reason})
+            elif len(ids) > 1:
+                edits.append({"operation": "merge", "ids": ids, "text": text, "reason": reason})
+            elif wrong:
+                edits.append({"operation": "revise", "ids": wrong, "text": text, "reason": reason})
+        return edits
+
+
+def _meaning(rule: str) -> tuple[Skill, bool] | None:
+    for skill in SKILLS:
+        verdict = skill.understands(rule)
+        if verdict is not None:
+            return skill, verdict
+    return None

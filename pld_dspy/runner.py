@@ -1,0 +1,127 @@
+"""Model calls side by side: DSPy's executor, with usage by role, budgets, progress, and a stop where going on is useless."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+import dspy
+from dspy.utils.exceptions import (
+    AdapterParseError,
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMError,
+    LMNotConfiguredError,
+    LMTransportError,
+    LMUnsupportedModelError,
+)
+from dspy.utils.parallelizer import ParallelExecutor
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pld_dspy.errors import PLDError
+from pld_dspy.usage import Meter
+
+# After one of these (DSPy has already retried), the next call would fail as well.
+HOPELESS = (LMAuthError, LMBillingError, LMConfigurationError, LMNotConfiguredError, LMTransportError, LMUnsupportedModelError)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Outcome(NamedTuple, Generic[R]):
+    """What came of one item: a value, or the reason why there is none."""
+
+    value: R | None
+    error: str | None = None
+
+
+NOT_RUN = "not run: the budget is spent"
+
+
+class BudgetSpent(Exception):
+    """The cap on calls or cost is reached, and what was asked for cannot be finished."""
+
+
+class Runner:
+    """Runs a function on many items, a thread for each of `num_threads`, and counts calls by role.
+
+    Args:
+        num_threads: calls side by side; None for DSPy's setting.
+        max_lm_calls: after so many calls no further item is started; None for no cap.
+        max_cost: the same, in US dollars.
+        display_progress: show progress bars on standard error.
+    """
+
+    def __init__(
+        self,
+        num_threads: int | None = None,
+        max_lm_calls: int | None = None,
+        max_cost: float | None = None,
+        display_progress: bool = False,
+    ) -> None:
+        self.teacher = Meter()
+        self.student = Meter()
+        self._num_threads = num_threads
+        self._max_lm_calls = max_lm_calls
+        self._max_cost = max_cost
+        self._display_progress = display_progress
+        self.spent = False  # whether the budget has kept an item from being run
+
+    def map(self, function: Callable[[T], R], items: Sequence[T], description: str) -> list[Outcome[R]]:
+        """Apply `function` to all items.
+
+        A model error or an unreadable reply on an item becomes that item's `error`; other items go on. Items that the
+        budget does not allow have the error NOT_RUN.
+
+        Raises:
+            PLDError: a model does not answer (its connection, key or name is wrong), or more items than
+                `dspy.settings.max_errors` failed for another reason than an unreadable reply.
+            Exception: whatever else `function` raises.
+        """
+        fatal: list[Exception] = []
+        failures = 0
+        lock = threading.Lock()
+
+        def attempt(item: T) -> Outcome[R]:
+            nonlocal failures
+            if fatal or self._over_budget():
+                return Outcome(None, NOT_RUN)
+            try:
+                return Outcome(function(item))
+            except AdapterParseError as error:
+                return Outcome(None, f"unreadable reply: {_brief(error.lm_response)}")
+            except LMError as error:
+                with lock:
+                    failures += 1
+                    if isinstance(error, HOPELESS) or failures > dspy.settings.max_errors:
+                        fatal.append(PLDError(f"The model {error.model} does not answer: {_brief(error)}"))
+                return Outcome(None, _brief(error))
+            except Exception as error:
+                fatal.append(error)
+                return Outcome(None, _brief(error))
+            finally:
+                progress.advance(bar)
+
+        columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), disable=not self._display_progress) as progress:
+            bar = progress.add_task(description, total=len(items))
+            # timeout=0: DSPy would otherwise ask a slow model the same thing a second time.
+            executor = ParallelExecutor(num_threads=self._num_threads, disable_progress_bar=True, timeout=0)
+            outcomes = executor.execute(attempt, items)
+        if fatal:
+            raise fatal[0]
+        return outcomes
+
+    def _over_budget(self) -> bool:
+        used = [meter.total() for meter in (self.teacher, self.student)]
+        if self._max_lm_calls is not None and sum(usage.calls for usage in used) >= self._max_lm_calls:
+            self.spent = True
+        if self._max_cost is not None and sum(usage.cost_usd or 0.0 for usage in used) >= self._max_cost:
+            self.spent = True
+        return self.spent
+
+
+def _brief(error: object, limit: int = 200) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else f"{text[:limit]}…"

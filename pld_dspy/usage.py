@@ -1,0 +1,80 @@
+"""What the models were asked and what it cost."""
+
+import threading
+from collections import defaultdict
+from typing import Any
+
+from dspy.utils.usage_tracker import UsageTracker
+from pydantic import BaseModel
+
+
+class Usage(BaseModel):
+    """Calls that reached a model (answers from the cache are not among them) and their tokens."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None  # None where LiteLLM knows no price
+
+
+class Meter(UsageTracker):
+    """DSPy's usage tracker for one role, shared by all threads.
+
+    DSPy hands each worker thread a deep copy of the tracker; this one is its own copy, so that no call is lost.
+    """
+
+    def __init__(self, parent: "Meter | None" = None) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._parent = parent
+        self._by_model: dict[str, Usage] = defaultdict(Usage)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Meter":
+        return self
+
+    def add_usage(self, lm: str, usage_entry: dict[str, Any]) -> None:
+        """Count one call; DSPy calls this for every response that did not come from the cache."""
+        with self._lock:
+            usage = self._by_model[lm]
+            usage.calls += 1
+            usage.prompt_tokens += usage_entry.get("prompt_tokens") or 0
+            usage.completion_tokens += usage_entry.get("completion_tokens") or 0
+        if self._parent is not None:
+            self._parent.add_usage(lm, usage_entry)
+
+    def child(self) -> "Meter":
+        """A meter of its own for a part of the work, whose calls are counted here too."""
+        return Meter(parent=self)
+
+    def total(self) -> Usage:
+        """Everything counted so far; no cost where one of the models has no known price."""
+        with self._lock:
+            parts = {model: usage.model_copy() for model, usage in self._by_model.items()}
+        costs = [price(model, usage.prompt_tokens, usage.completion_tokens) for model, usage in parts.items()]
+        return Usage(
+            calls=sum(usage.calls for usage in parts.values()),
+            prompt_tokens=sum(usage.prompt_tokens for usage in parts.values()),
+            completion_tokens=sum(usage.completion_tokens for usage in parts.values()),
+            cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+        )
+
+
+def price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """US dollars by LiteLLM's price list, without discounts for cached input; None where it does not know the model."""
+    if model.startswith("rehearsal"):
+        return None
+    import litellm
+
+    try:
+        return sum(litellm.cost_per_token(model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
+    except Exception:  # LiteLLM raises several unrelated types for a model that it cannot place
+        return None
+
+
+def count_tokens(model: str, text: str) -> int:
+    """Tokens of a text by LiteLLM's tokenizer for the model; a token for four characters for the rehearsal models."""
+    if model.startswith("rehearsal"):
+        return -(-len(text) // 4)
+    import litellm
+
+    return litellm.token_counter(model, text=text)
