@@ -20,6 +20,7 @@ PASSED = 0.5  # a score from which an answer counts as a success in diagnosis
 class Scored(BaseModel):
     """One example under one wording of the program: a line of evaluations.jsonl."""
 
+    purpose: str
     program: str  # fingerprint of the program's instructions and demonstrations
     example: str  # id
     content: str  # fingerprint of the example
@@ -77,7 +78,7 @@ class Evaluator:
         self._known = {(scored.program, scored.content): scored for scored in known}
 
     def __call__(self, program: dspy.Module, examples: Sequence[dspy.Example], description: str) -> Evaluation:
-        """Score a program.
+        """Score a program; `description` is the progress bar's text and the scores' `purpose`.
 
         A reply that cannot be read, or an input that the model refuses, scores 0 and keeps its `error`.
 
@@ -91,14 +92,14 @@ class Evaluator:
 
         def score(item: tuple[tuple[str, str], dspy.Example]) -> None:
             key, example = item
-            self._remember(self._score(program, example, key))
+            self._remember(self._score(program, example, key, description))
 
         with dspy.context(usage_tracker=self._runner.student):
             outcomes = self._runner.map(score, list(new.items()), description) if new else []
         for (key, example), outcome in zip(new.items(), outcomes, strict=True):
             if outcome.error not in (None, NOT_RUN):
-                failed = Scored(program=wording, example=example_id(example), content=key[1], score=0.0, error=outcome.error)
-                self._remember(failed)
+                failed = {"program": wording, "example": example_id(example), "content": key[1], "error": outcome.error}
+                self._remember(Scored(purpose=description, score=0.0, **failed))
         if any(outcome.error == NOT_RUN for outcome in outcomes):
             raise BudgetSpent
         return Evaluation(items=[self._known[key] for key in keys])
@@ -107,7 +108,7 @@ class Evaluator:
         self._known[(scored.program, scored.content)] = scored
         self._record(scored)
 
-    def _score(self, program: dspy.Module, example: dspy.Example, key: tuple[str, str]) -> Scored:
+    def _score(self, program: dspy.Module, example: dspy.Example, key: tuple[str, str], purpose: str) -> Scored:
         meter = self._runner.student.child()
         with dspy.context(usage_tracker=meter):
             prediction = program(**example.inputs())
@@ -118,6 +119,7 @@ class Evaluator:
             raise PLDError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
         used = meter.total()
         return Scored(
+            purpose=purpose,
             program=key[0],
             example=example_id(example),
             content=key[1],
@@ -159,7 +161,9 @@ def exact_match(student: dspy.Module) -> Metric:
 
         labelled = [name for name in example.labels().keys() if name in outputs]
         if not labelled:
-            raise PLDError(f"The labels {', '.join(example.labels().keys())} are not outputs of the program: give a metric.")
+            raise PLDError(
+                f"The labels {', '.join(example.labels().keys())} are not outputs of the program: give a metric."
+            )
         return float(all(same(name) for name in labelled))
 
     exact_match_of = "exact match of " + ", ".join(sorted(outputs))

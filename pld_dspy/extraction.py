@@ -16,7 +16,9 @@ from pld_dspy.teacher import Teacher
 
 MAX_WORDS = 90
 QUOTED_WORDS = 7  # as many words of the example in a row are a quotation
-_OPTION_LETTER = re.compile(r"\((?-i:[A-H])\)|\b(?:option|choice|letter|answer(?: is)?:?) ?[\"']?(?-i:[A-H])\b", re.IGNORECASE)
+_OPTION_LETTER = re.compile(
+    r"\((?-i:[A-H])\)|\b(?:option|choice|letter|answer(?: is)?:?) ?[\"']?(?-i:[A-H])\b", re.IGNORECASE
+)
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+\b")  # capitalised inside a sentence
 
@@ -79,15 +81,21 @@ def extract(
         text = " ".join((reply.rule or "").split())
         if problem := flaw(text, lesson):
             return problem
-        micro_rule = MicroRule(predictor=lesson.predictor, example=lesson.id, rule=text, reasoning=reply.reasoning or "")
+        micro_rule = MicroRule(
+            predictor=lesson.predictor, example=lesson.id, rule=text, reasoning=reply.reasoning or ""
+        )
         record(micro_rule)
         return micro_rule
 
     outcomes = runner.map(ask, lessons, "Extracting rules")
     found = [outcome.value for outcome in outcomes if isinstance(outcome.value, MicroRule)]
-    problems = Counter(outcome.error or outcome.value for outcome in outcomes if not isinstance(outcome.value, MicroRule))
+    problems = Counter(
+        outcome.error or outcome.value for outcome in outcomes if not isinstance(outcome.value, MicroRule)
+    )
     if problems and not found and NOT_RUN not in problems:
-        raise PLDError(f"The teacher wrote no usable rule for any of {len(lessons)} examples; most often: {problems.most_common(1)[0][0]}.")
+        raise PLDError(
+            f"The teacher wrote no usable rule for any of {len(lessons)} examples; most often: {problems.most_common(1)[0][0]}."
+        )
     return found
 
 

@@ -25,5 +25,7 @@ def instruct(
             continue
         rendered = rules[name].within(max_tokens, lambda text: count_tokens(model, text)).render()
         if rendered:
-            predictor.signature = predictor.signature.with_instructions(f"{predictor.signature.instructions}\n\n{rendered}")
+            predictor.signature = predictor.signature.with_instructions(
+                f"{predictor.signature.instructions}\n\n{rendered}"
+            )
     return program

@@ -99,9 +99,7 @@ class Resolver:
         evaluation = self.evaluate(program, sample, f"Looking for failures, round {iteration}")
         tasks = {name: predictor.signature.instructions for name, predictor in self.build({}).named_predictors()}
         questions = [
-            (name, failures, successes)
-            for failures, successes in self._batches(sample, evaluation)
-            for name in rules
+            (name, failures, successes) for failures, successes in self._batches(sample, evaluation) for name in rules
         ]
 
         def ask(question: tuple[str, list[Answered], list[Answered]]) -> Proposal:
@@ -151,5 +149,7 @@ def describe(program: dspy.Module, answered: Sequence[Answered], first_figure: i
         case = present(dict(example.inputs()), first_figure + len(figures))
         figures += case.figures
         right = in_words(program, example, example.labels())
-        texts.append(f"Question {number}\n{case.text}\nthe model's answer: {answer or 'unreadable'}\nthe right answer: {right}")
+        texts.append(
+            f"Question {number}\n{case.text}\nthe model's answer: {answer or 'unreadable'}\nthe right answer: {right}"
+        )
     return "\n\n".join(texts) or "none", figures

@@ -43,7 +43,9 @@ class Edit(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     operation: Literal["revise", "add", "merge", "delete"]
-    ids: tuple[str, ...] = Field(default=(), description="ids of the rules it changes; none for add, two or more for merge")
+    ids: tuple[str, ...] = Field(
+        default=(), description="ids of the rules it changes; none for add, two or more for merge"
+    )
     text: str = Field(default="", description="the new wording, for revise, add and merge")
     reason: str = Field(default="", description="which cases it mends and why")
 
@@ -133,7 +135,9 @@ class RuleSet(BaseModel):
         for rule in self.rules:
             if rule.id == id:
                 return rule
-        raise PLDError(f"There is no rule {id} in version {self.version}; it has {', '.join(r.id for r in self.rules)}.")
+        raise PLDError(
+            f"There is no rule {id} in version {self.version}; it has {', '.join(r.id for r in self.rules)}."
+        )
 
     def render(self, ids: bool = False) -> str:
         """The rules as the student reads them, a line each; with `ids`, as the teacher does. "" for no rules."""

@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import threading
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,8 +14,18 @@ from pydantic import BaseModel, ValidationError
 
 from pld_dspy.errors import PLDError
 from pld_dspy.rules import RuleSet
+from pld_dspy.usage import Usage
 
 Line = TypeVar("Line", bound=BaseModel)
+
+
+class RunState(BaseModel):
+    """What run.json says of a run."""
+
+    status: str
+    configuration: dict[str, Any]
+    versions: dict[str, str]
+    usage: dict[str, dict[str, Usage]] = {}  # by role and model
 
 
 class RunFolder:
@@ -23,29 +35,38 @@ class RunFolder:
 
     Args:
         path: the folder; None to keep nothing.
-        configuration: what must be the same for a run to be continued.
+        configuration: what must be the same for a run to be continued; None to add to the run that is there.
 
     Raises:
         PLDError: the folder holds something else, or a run with another configuration.
     """
 
-    def __init__(self, path: str | Path | None, configuration: dict[str, Any]) -> None:
+    def __init__(self, path: str | Path | None, configuration: dict[str, Any] | None = None) -> None:
         self.path = Path(path) if path is not None else None
-        self._configuration = configuration
         self._lock = threading.Lock()
-        if self.path is None or not self.path.exists():
+        earlier = self._earlier()
+        if earlier is None:
+            packages = ("pld-dspy", "dspy", "litellm", "scikit-learn", "optuna")
+            versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
+            self.state = RunState(status="not started", configuration=configuration or {}, versions=versions)
             return
-        if not self.path.is_dir():
-            raise PLDError(f"{self.path} is a file; give a folder for the run.")
-        if not any(self.path.iterdir()):
-            return
-        try:
-            earlier = json.loads((self.path / "run.json").read_text(encoding="utf-8"))["configuration"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise PLDError(f"{self.path} is not empty and holds no run; give another folder.") from error
-        changed = sorted(key for key in {*earlier, *configuration} if earlier.get(key) != configuration.get(key))
+        self.state = earlier
+        old, new = earlier.configuration, earlier.configuration if configuration is None else configuration
+        changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
         if changed:
-            raise PLDError(f"{self.path} holds a run with another {', '.join(changed)}; give another folder.")
+            raise PLDError(f"{self.path} holds a run with another {', '.join(changed)}: give another folder.")
+
+    def _earlier(self) -> RunState | None:
+        if self.path is None or not self.path.exists():
+            return None
+        if not self.path.is_dir():
+            raise PLDError(f"{self.path} is a file: give a folder for the run.")
+        if not any(self.path.iterdir()):
+            return None
+        try:
+            return RunState.model_validate_json((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValidationError) as error:
+            raise PLDError(f"{self.path} is not empty and holds no run: give another folder.") from error
 
     def write(self, name: str, content: str | BaseModel | Mapping[str, Any]) -> None:
         """Write a file whole: text as it is, anything else as indented JSON."""
@@ -61,17 +82,20 @@ class RunFolder:
         part.write_text(content, encoding="utf-8")
         os.replace(part, target)
 
-    def status(self, status: str) -> None:
-        """Say in run.json how the run stands; the first call makes the folder."""
-        self.write("run.json", {"status": status, "configuration": self._configuration, "versions": _versions()})
+    def status(self, status: str, usage: dict[str, dict[str, Usage]]) -> None:
+        """Say in run.json how the run stands, if it has got as far as to have a folder."""
+        self.state = self.state.model_copy(update={"status": status, "usage": usage})
+        if self.path is not None and self.path.exists():
+            self.write("run.json", self.state)
 
     def append(self, name: str, line: BaseModel) -> None:
-        """Add a line to a JSONL file; safe from many threads."""
+        """Add a line to a JSONL file; safe from many threads. The first line makes the folder."""
         if self.path is None:
             return
         with self._lock:
             if not (self.path / "run.json").exists():
-                self.status("running")
+                self.state = self.state.model_copy(update={"status": "running"})
+                self.write("run.json", self.state)
             with (self.path / name).open("a", encoding="utf-8") as file:
                 file.write(line.model_dump_json() + "\n")
 
@@ -89,26 +113,12 @@ class RunFolder:
 
     def write_rules(self, rules: Mapping[str, RuleSet], number: int) -> None:
         """Write a version of all predictors' rules as rules/NNN.json."""
-        self.write(f"rules/{number:03d}.json", {name: json.loads(of.model_dump_json()) for name, of in rules.items()})
+        self.write(f"rules/{number:03d}.json", {name: of.model_dump(mode="json") for name, of in rules.items()})
 
     def write_program(self, program: dspy.Module) -> None:
         """Write the compiled program's state as program.json, and what the student reads as prompt.md."""
         if self.path is None:
             return
-        self.status("running")
-        program.save(self.path / "program.json")
         parts = [f"# {name}\n\n{predictor.signature.instructions}\n" for name, predictor in program.named_predictors()]
         self.write("prompt.md", "\n".join(parts))
-
-    def end(self, status: str) -> None:
-        """Say in run.json how the run ended, if it got as far as to have a folder."""
-        if self.path is not None and (self.path / "run.json").exists():
-            self.status(status)
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    packages = ("pld-dspy", "dspy", "litellm", "scikit-learn", "optuna")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+        program.save(self.path / "program.json")

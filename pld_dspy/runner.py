@@ -1,7 +1,7 @@
 """Model calls side by side: DSPy's executor, with usage by role, budgets, progress, and a stop where going on is useless."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import dspy
@@ -20,10 +20,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pld_dspy.errors import PLDError
-from pld_dspy.usage import Meter
+from pld_dspy.usage import Meter, Usage
 
 # After one of these (DSPy has already retried), the next call would fail as well.
-HOPELESS = (LMAuthError, LMBillingError, LMConfigurationError, LMNotConfiguredError, LMTransportError, LMUnsupportedModelError)
+HOPELESS = (
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMNotConfiguredError,
+    LMTransportError,
+    LMUnsupportedModelError,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,6 +58,7 @@ class Runner:
         max_lm_calls: after so many calls no further item is started; None for no cap.
         max_cost: the same, in US dollars.
         display_progress: show progress bars on standard error.
+        earlier: what an interrupted run had used, by role and model; it counts towards the caps.
     """
 
     def __init__(
@@ -59,9 +67,10 @@ class Runner:
         max_lm_calls: int | None = None,
         max_cost: float | None = None,
         display_progress: bool = False,
+        earlier: Mapping[str, Mapping[str, Usage]] | None = None,
     ) -> None:
-        self.teacher = Meter()
-        self.student = Meter()
+        self.teacher = Meter((earlier or {}).get("teacher"))
+        self.student = Meter((earlier or {}).get("student"))
         self._num_threads = num_threads
         self._max_lm_calls = max_lm_calls
         self._max_cost = max_cost
@@ -112,6 +121,10 @@ class Runner:
         if fatal:
             raise fatal[0]
         return outcomes
+
+    def usage(self) -> dict[str, dict[str, Usage]]:
+        """What the models have used so far, by role and model."""
+        return {"teacher": self.teacher.by_model(), "student": self.student.by_model()}
 
     def _over_budget(self) -> bool:
         used = [meter.total() for meter in (self.teacher, self.student)]

@@ -6,40 +6,40 @@ from pld_dspy.rules import Edit
 
 
 class ExtractRule(dspy.Signature):
-    """You teach a small model that answers at once, without thinking step by step. You get one solved example of its task.
+    """You are a teacher. You get one solved example of a small model's task. Write down the general knowledge behind
+    the right answer as ONE rule, with which the small model answers other questions of the same kind at once, without
+    thinking step by step.
 
-    First explain, in a few sentences, why the given answer is right: which detail of the question or of the figure
-    decides it, and what one has to know. Then write ONE general rule with which the small model would answer other
-    questions of the same kind.
-
-    The rule
-    - begins with how to recognise the kind of question ("If the question asks ...", "If the figure shows ...");
-    - names the one thing to check: the words to look for in the text, or what to look at in the figure (which label,
-      axis, colour, arrow, size, position, count);
-    - says what follows from it ("then choose the option that ..."), and what follows otherwise, where there are two cases;
-    - carries the knowledge it needs, so that it can be checked without this example;
-    - holds one idea in one sentence, or two short ones, of at most 45 words;
-    - is general: no names, numbers, objects or quotations from this example, only the kinds of thing that they are;
-    - never mentions the letter or the position of an option, and never gives this example's answer away."""
+    First say why the answer is right: which detail of the question or of the figure decides it, and what one has to
+    know. Then name the kind of question. Then write the rule:
+    - It begins with how to recognise the kind of question ("If the question asks ...", "If the figure shows ...").
+    - It names the one thing to check: which words in the text, or what to look at in the figure (which label, axis,
+      colour, arrow, size, position, count).
+    - It says what follows in each case, with the definitions that are needed to decide. If the example turns on one
+      term of several, say how to tell that term from the others.
+    - It stays true for other examples: no name, person, place, object, number or quotation of this one.
+    - It holds one idea in one or two sentences, at most 50 words.
+    - It never mentions the letter or the position of an option."""
 
     task: str = dspy.InputField(desc="what the small model is told to do")
     example: str = dspy.InputField(desc="the example's inputs")
     figures: list[dspy.Image] = dspy.InputField(desc="the figures that the example refers to; may be empty")
-    answer: str = dspy.InputField(desc="the right answer")
     rationale: str = dspy.InputField(desc="an explanation that came with the data; may be empty")
-    reasoning: str = dspy.OutputField(desc="why the answer follows, in two or three sentences")
-    rule: str = dspy.OutputField(desc="one general rule: if ..., then ...")
+    answer: str = dspy.InputField(desc="the right answer")
+    reasoning: str = dspy.OutputField(desc="why the answer is right, in two or three sentences")
+    question_kind: str = dspy.OutputField(desc="the kind of question, in a few general words")
+    rule: str = dspy.OutputField(desc="one general rule: if ..., check ...: this means ..., that means ...")
 
 
 class SynthesiseRule(dspy.Signature):
     """Several rules were written down from different examples of the same kind of question. Write the ONE rule that
     replaces them all for a small model that answers at once, without thinking step by step.
 
-    Keep what they agree on, and each condition that only some of them name if it does not contradict the others. Where
-    they contradict each other, keep what most of them say. Keep every concrete check: the words to look for, what to
-    look at in the figure, the cases and what follows from each. Do not add anything that none of them says. Begin with
-    how to recognise the kind of question. One or two sentences, at most 60 words; no names, numbers or quotations from
-    single examples, no letters of options."""
+    Keep what they agree on, and the cases that only some of them name if they do not contradict the others. Where they
+    contradict each other, keep what most of them say, or what is true. Keep every concrete check: the words to look
+    for, what to look at in the figure, and what follows in each case. Begin with how to recognise the kind of question.
+    One or two sentences, at most 60 words; no names, numbers or quotations from single examples, no letters of
+    options."""
 
     task: str = dspy.InputField(desc="what the small model is told to do")
     rules: list[str] = dspy.InputField(desc="the rules to unite")
@@ -47,8 +47,8 @@ class SynthesiseRule(dspy.Signature):
 
 
 class ResolveConflicts(dspy.Signature):
-    """A small model follows a list of rules and answers at once. You see the rules with their ids, questions that it got
-    wrong with the right answer, and questions that it got right.
+    """A small model follows a list of rules and answers at once. You see the rules with their ids, questions that it
+    got wrong with the right answer, and questions that it got right.
 
     For each wrong answer find the cause: a rule is wrong, a rule is unclear or too broad, two rules contradict each
     other, or no rule covers this kind of question. Then propose edits of the rules:
@@ -57,10 +57,10 @@ class ResolveConflicts(dspy.Signature):
     - delete: the ids of rules that mislead;
     - add: no ids, and the text of a rule for a kind of question that no rule covers.
 
-    Change as little as possible: the rules behind the right answers must go on working. A text is a general rule: how to
-    recognise the kind of question, the one thing to check in the text or the figure, what follows. At most 60 words; no
-    names, numbers or quotations from these questions, no letters of options. Give a reason for every edit. If no change
-    of the rules would help, return an empty list."""
+    Change as little as possible: the rules behind the right answers must go on working. A text is a general rule: how
+    to recognise the kind of question, the one thing to check in the text or the figure, and what follows in each case.
+    At most 60 words; no names, numbers or quotations from these questions, no letters of options. Give a reason for
+    every edit. If no change of the rules would help, return an empty list."""
 
     task: str = dspy.InputField(desc="what the small model is told to do")
     rules: str = dspy.InputField(desc="the rules it follows, each with its id")
@@ -74,8 +74,10 @@ class ResolveConflicts(dspy.Signature):
 class Teacher(dspy.Module):
     """The teacher of prompt-level distillation: a predictor for each of its three questions.
 
-    Pass a subclass, or an instance with other signatures or demonstrations, as `compile(..., teacher=...)` to teach in
-    other words; the field names are what the phases rely on. Source: Badhe & Shah, arXiv:2602.21103.
+    Each predictor starts with demonstrations about road traffic, which is in neither benchmark: small teachers copy the
+    form of a good rule more readily than they follow its description. Pass a subclass, or an instance with other
+    signatures or demonstrations, as `compile(..., teacher=...)` to teach in other words; the field names are what the
+    phases rely on. Source: Badhe & Shah, arXiv:2602.21103.
     """
 
     def __init__(self) -> None:
@@ -83,3 +85,69 @@ class Teacher(dspy.Module):
         self.extract = dspy.Predict(ExtractRule)
         self.synthesise = dspy.Predict(SynthesiseRule)
         self.resolve = dspy.Predict(ResolveConflicts)
+        self.extract.demos = list(EXTRACTED)
+        self.synthesise.demos = [SYNTHESISED]
+        self.resolve.demos = [RESOLVED]
+
+
+_TASK = "Answer the question about road traffic."
+_SHAPES = (
+    "If the question asks for the sign with a given meaning, go by its shape: an octagon means stop, a triangle that "
+    "points down means give way, a circle means an order."
+)
+_LAMPS = (
+    "If the figure shows a traffic light and the question asks whether to go, look which lamp is lit: the lowest, green "
+    "one means go, the highest, red one means stop."
+)
+EXTRACTED = (
+    dspy.Example(
+        task=_TASK,
+        example="question: Which sign tells Ahmed to let the other cars go first?\nchoices:\na red octagon\n"
+        "a triangle that points down\na blue circle",
+        figures=[],
+        rationale="Signs differ in shape. An octagon means that you must stop. A triangle that points down means that "
+        "you must give way. A circle orders something.",
+        answer="a triangle that points down",
+        reasoning="To let others go first is to give way. The shape of a sign tells its meaning, and the sign for "
+        "giving way is a triangle that points down.",
+        question_kind="which sign has a given meaning",
+        rule=_SHAPES,
+    ),
+    dspy.Example(
+        task=_TASK,
+        example="question: May the blue car drive on?\ncontext: The picture shows: a traffic light with its lowest "
+        "lamp lit, above a blue car.\nchoices:\nyes\nno",
+        figures=[],
+        rationale="",
+        answer="yes",
+        reasoning="Whether a car may go depends on which lamp of the light is lit. The lowest lamp is the green one, "
+        "and green means go.",
+        question_kind="whether to go at a traffic light",
+        rule=_LAMPS,
+    ),
+)
+SYNTHESISED = dspy.Example(
+    task=_TASK,
+    rules=[
+        "If the question asks what a sign means, look at its shape: an octagon means stop.",
+        "If the question asks for the sign with a given meaning, a triangle that points down means give way and a "
+        "circle means an order.",
+    ],
+    rule=_SHAPES,
+)
+RESOLVED = dspy.Example(
+    task=_TASK,
+    rules="R1: If the figure shows a traffic light, look which lamp is lit: the highest means go.\n"
+    "R2: If the question asks how long a way takes, divide the distance by the speed.",
+    failures="Question 1\nquestion: May the red car drive on?\ncontext: The picture shows: a traffic light with its "
+    "highest lamp lit.\nthe model's answer: yes\nthe right answer: no\n\nQuestion 2\nquestion: Which sign means that "
+    "one must stop?\nthe model's answer: a blue circle\nthe right answer: a red octagon",
+    successes="Question 1\nquestion: How many hours does a car at 50 km per hour need for 100 km?\nthe model's answer: "
+    "2\nthe right answer: 2",
+    figures=[],
+    reasoning="Question 1: R1 has the lamps the wrong way round. Question 2: no rule says what signs mean.",
+    edits=[
+        Edit(operation="revise", ids=("R1",), text=_LAMPS, reason="R1 had the lamps the wrong way round."),
+        Edit(operation="add", text=_SHAPES, reason="No rule covered the meaning of signs."),
+    ],
+)

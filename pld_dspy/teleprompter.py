@@ -121,7 +121,7 @@ class PLDTeleprompter(Teleprompter):
         student_lm = _student_lm(student)
         teacher_lm, teacher = self.teacher_lm or student_lm, teacher or Teacher()
         run = RunFolder(self.log_dir, self._configuration(student, trainset, valset, student_lm, teacher_lm))
-        runner = Runner(self.num_threads, self.max_lm_calls, self.max_cost, self.display_progress)
+        runner = Runner(self.num_threads, self.max_lm_calls, self.max_cost, self.display_progress, run.state.usage)
         evaluate = Evaluator(
             metric,
             runner,
@@ -139,6 +139,7 @@ class PLDTeleprompter(Teleprompter):
 
         def keep(rules: Rules) -> None:
             run.write_rules(rules, len(versions))
+            run.status("running", runner.usage())
             versions.append(rules)
 
         def report(step: Step) -> None:
@@ -152,22 +153,26 @@ class PLDTeleprompter(Teleprompter):
                 micro_rules = self._extract(student, trainset, outputs, teacher, runner, run)
                 keep(self._cluster(student, micro_rules, teacher, runner, run))
             validation["clustered"] = evaluate(build(versions[0]), valset, "Validating the clustered rules").score
-            resolver = Resolver(build, evaluate, teacher, teaching, runner, trainset, valset, self.seed, self.max_iterations)
+            resolver = Resolver(
+                build, evaluate, teacher, teaching, runner, trainset, valset, self.seed, self.max_iterations
+            )
             resolver.resolve(versions[0], keep, report)
         except BudgetSpent:
             pass  # what there is so far is returned
         except BaseException as error:
-            run.end("stopped" if isinstance(error, KeyboardInterrupt) else f"failed: {error}")
+            run.status("stopped" if isinstance(error, KeyboardInterrupt) else f"failed: {error}", runner.usage())
             raise
         rules = dict(versions[-1]) if versions else {}
         if "clustered" in validation:
-            validation["compiled"] = next((step.after for step in reversed(steps) if step.accepted), validation["clustered"])
+            validation["compiled"] = next(
+                (step.after for step in reversed(steps) if step.accepted), validation["clustered"]
+            )
         program = build(rules)
         program._compiled = True
         usage = {"teacher": runner.teacher.total(), "student": runner.student.total()}
         program.pld = Distillation(rules, steps, validation, usage, runner.spent)
         run.write_program(program)
-        run.end("budget spent" if runner.spent else "finished")
+        run.status("budget spent" if runner.spent else "finished", runner.usage())
         return program
 
     def _data(
@@ -187,7 +192,9 @@ class PLDTeleprompter(Teleprompter):
             third = len(shuffled) // 3
             trainset, valset = shuffled[third:], shuffled[:third]
         if not valset:
-            raise PLDError("The validation set is empty: pass at least one labelled example, or none to set some aside.")
+            raise PLDError(
+                "The validation set is empty: pass at least one labelled example, or none to set some aside."
+            )
         return list(trainset), list(valset)
 
     def _extract(

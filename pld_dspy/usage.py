@@ -2,6 +2,7 @@
 
 import threading
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from dspy.utils.usage_tracker import UsageTracker
@@ -16,6 +17,15 @@ class Usage(BaseModel):
     completion_tokens: int = 0
     cost_usd: float | None = None  # None where LiteLLM knows no price
 
+    def __add__(self, other: "Usage") -> "Usage":
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Usage(
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost_usd=self.cost_usd + other.cost_usd if known else None,
+        )
+
 
 class Meter(UsageTracker):
     """DSPy's usage tracker for one role, shared by all threads.
@@ -23,11 +33,11 @@ class Meter(UsageTracker):
     DSPy hands each worker thread a deep copy of the tracker; this one is its own copy, so that no call is lost.
     """
 
-    def __init__(self, parent: "Meter | None" = None) -> None:
+    def __init__(self, earlier: Mapping[str, Usage] | None = None, parent: "Meter | None" = None) -> None:
         super().__init__()
         self._lock = threading.Lock()
         self._parent = parent
-        self._by_model: dict[str, Usage] = defaultdict(Usage)
+        self._by_model: dict[str, Usage] = defaultdict(Usage, earlier or {})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Meter":
         return self
@@ -46,17 +56,17 @@ class Meter(UsageTracker):
         """A meter of its own for a part of the work, whose calls are counted here too."""
         return Meter(parent=self)
 
+    def by_model(self) -> dict[str, Usage]:
+        """Everything counted so far, by the name of the model."""
+        with self._lock:
+            counted = {model: usage.model_copy() for model, usage in self._by_model.items()}
+        for model, usage in counted.items():
+            usage.cost_usd = price(model, usage.prompt_tokens, usage.completion_tokens)
+        return counted
+
     def total(self) -> Usage:
         """Everything counted so far; no cost where one of the models has no known price."""
-        with self._lock:
-            parts = {model: usage.model_copy() for model, usage in self._by_model.items()}
-        costs = [price(model, usage.prompt_tokens, usage.completion_tokens) for model, usage in parts.items()]
-        return Usage(
-            calls=sum(usage.calls for usage in parts.values()),
-            prompt_tokens=sum(usage.prompt_tokens for usage in parts.values()),
-            completion_tokens=sum(usage.completion_tokens for usage in parts.values()),
-            cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-        )
+        return sum(self.by_model().values(), start=Usage(cost_usd=0.0))
 
 
 def price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -61,5 +61,7 @@ def _example(folder: Path, pid: str, problem: Any, captions: dict[str, str], mod
         context=context,
         image=image,
         answer=answer,
-        **{name: str(problem.get(name) or "") for name in ("subject", "topic", "grade", "skill", "lecture", "solution")},
+        **{
+            name: str(problem.get(name) or "") for name in ("subject", "topic", "grade", "skill", "lecture", "solution")
+        },
     ).with_inputs("question", "choices", "context", "image")

@@ -21,5 +21,7 @@ def parse_letter(text: str, choices: Sequence[str]) -> str | None:
         found = {letter for groups in matches for letter in groups if letter}
     else:
         spoken = text.strip(" .\"'").casefold()
-        found = {letter for letter, choice in zip(letters, choices, strict=False) if choice.casefold().strip(" .") == spoken}
+        found = {
+            letter for letter, choice in zip(letters, choices, strict=False) if choice.casefold().strip(" .") == spoken
+        }
     return found.pop() if len(found) == 1 and found <= set(letters) else None

@@ -45,7 +45,9 @@ class Prompt:
         filled = {name: values.get(name, "(simulated text)") for name in self.outputs}
         if self.as_json:
             return json.dumps(filled)
-        return "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in filled.items()) + "\n\n[[ ## completed ## ]]"
+        return (
+            "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in filled.items()) + "\n\n[[ ## completed ## ]]"
+        )
 
 
 def read_prompt(request: Request) -> Prompt:
@@ -57,7 +59,9 @@ def read_prompt(request: Request) -> Prompt:
     pieces = _FIELD.split(text)
     images = [part for message in request.messages for part in message.parts if isinstance(part, ImagePart)]
     outputs = _OUTPUTS.search(system)
-    length = len(system) + sum(len(part.text) for message in request.messages for part in message.parts if part.type == "text")
+    length = len(system) + sum(
+        len(part.text) for message in request.messages for part in message.parts if part.type == "text"
+    )
     return Prompt(
         system=system,
         fields={name: value.strip() for name, value in zip(pieces[1::2], pieces[2::2], strict=True)} or {"text": text},

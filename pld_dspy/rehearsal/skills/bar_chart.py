@@ -30,7 +30,7 @@ class BarChart(Skill):
         "To find the best method from a bar chart",
     )
     right = (
-        "look at the y axis: for an error, a loss or a perplexity, the shortest bar is best, for an accuracy the tallest",
+        "look at the y axis: for an error, loss or perplexity, the shortest bar is best, for an accuracy the tallest",
         "read the y axis first: for an error, loss or perplexity pick the lowest bar, for an accuracy the highest one",
         "check whether lower is better: for an error-like quantity choose the shortest bar, otherwise the tallest",
     )

@@ -9,6 +9,7 @@ from pld_dspy.rehearsal.skills.base import BLACK, Problem, Skill, canvas, font, 
 from pld_dspy.rehearsal.skills.charts import COUNT, DATASETS, METHODS, axes, drawn
 
 LEFT, TOP, RIGHT, BOTTOM = BOX = 74, 14, 518, 286
+LEVELS = 0.58, 0.66, 0.74, 0.82, 0.9
 
 
 class LinePlot(Skill):
@@ -28,7 +29,7 @@ class LinePlot(Skill):
         "To tell from training curves which method converges first",
     )
     right = (
-        "find where each curve becomes flat: the curve that is flat at the smallest x converged first, whatever its height",
+        "find where each curve becomes flat: the curve that is flat at the smallest x converged first, however high",
         "compare the epochs at which the curves stop rising: the curve that levels off earliest converged first",
         "look along the x axis, not at the heights: the curve that becomes flat furthest to the left converged first",
     )
@@ -40,7 +41,7 @@ class LinePlot(Skill):
     def draw(self, rng: random.Random) -> Problem:
         dataset, methods = rng.choice(DATASETS), rng.sample(list(METHODS), rng.choice((3, 4)))
         flat_from = sorted(rng.sample((0.18, 0.34, 0.5, 0.66, 0.82), len(methods)))
-        final = [level + rng.uniform(-0.015, 0.015) for level in rng.sample((0.58, 0.66, 0.74, 0.82, 0.9), len(methods))]
+        final = [level + rng.uniform(-0.015, 0.015) for level in rng.sample(LEVELS, len(methods))]
         if final[0] == max(final):
             final.reverse()
         start, times = rng.uniform(0.05, 0.2), np.linspace(0, 1, 120)
@@ -59,8 +60,8 @@ class LinePlot(Skill):
             question=f"In the plot of training curves on {dataset}, which method converges first?",
             answer=first,
             figure=image,
-            caption=f"Figure {rng.randint(2, 9)}: Training curves of {number} methods on {dataset}: accuracy by epochs.",
-            solution=f"{highest} ends highest, but {first} has the first curve to become flat: {first} converged first.",
+            caption=f"Figure {rng.randint(2, 9)}: Training curves of {number} methods on {dataset}: accuracy by epoch.",
+            solution=f"{highest} ends highest, but the curve of {first} is the first to become flat.",
         )
 
     def options(self, question: str, choices: list[str], figure: Image.Image | None) -> list[str]:

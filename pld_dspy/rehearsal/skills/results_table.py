@@ -35,7 +35,7 @@ class ResultsTable(Skill):
         "To find the best method in one column of a results table",
     )
     right = (
-        "check the arrow in the metric's header: a down arrow means that the smallest number wins, an up arrow the largest",
+        "check the arrow in the metric's header: a down arrow means the smallest number wins, an up arrow the largest",
         "look at the arrow beside the metric: if it points down pick the lowest number, if it points up the highest",
         "read the arrow in the header first: down means that lower is better, up means that higher is better",
     )

@@ -55,7 +55,7 @@ class Schematic(Skill):
     question_pattern = r"\bschematic .*which module receives"
     rule_pattern = r"\bmodules?\b|\bschematic\b|\barchitecture\b"
     right_pattern = r"\bbox (at the (arrow)?head|(that )?it points to) (receives the output|is the answer)"
-    wrong_pattern = r"\bbox (at the tail of that arrow|where (it|that arrow) starts) (receives the output|is the answer)"
+    wrong_pattern = r"\bbox (at the tail of that arrow|where it starts) (receives the output|is the answer)"
     situations = (
         "If a question asks which module receives the output of another one in a schematic",
         "When a schematic shows modules connected by arrows",
@@ -97,8 +97,8 @@ class Schematic(Skill):
         named = places.pop(next(name for name in places if f" {name}?" in question))
         for name, place in places.items():
             start, end, along = _track(named, place) if follow_right_rule else _track(place, named)
-            shaft = start + (end - start) * np.linspace(0.05, 0.95, 40)
+            shaft = start + (end - start) * np.linspace(0.05, 0.95, 40)[:, None] + along * np.array((-1j, 0, 1j))
             head = end + along * np.array((-12 + 3.5j, -12 - 3.5j))
-            if _ink(grey, shaft, 90).mean() > 0.9 and _ink(grey, head, 90).all():
+            if _ink(grey, shaft, 90).any(axis=1).all() and _ink(grey, head, 90).all():
                 return name
         raise ValueError(f"no arrow to follow: {question}")

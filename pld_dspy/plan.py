@@ -1,0 +1,102 @@
+"""What a compile will take at most, before it is started."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import dspy
+from pydantic import BaseModel
+
+from pld_dspy.examples import labelled_predictors
+from pld_dspy.extraction import lesson
+from pld_dspy.resolution import Resolver
+from pld_dspy.teacher import Teacher
+from pld_dspy.usage import Usage, count_tokens, price
+
+TEACHER_WRITES = 250  # tokens of a reply, by which the plan reckons
+STUDENT_WRITES = 20
+TOKENS_PER_IMAGE = 1_000  # about what current models charge for a figure of a thousand pixels
+MEASURED = 30  # examples whose prompts are counted; the others are taken to be like them
+
+
+class Plan(BaseModel):
+    """Upper bounds, by role."""
+
+    teacher: Usage
+    student: Usage
+
+
+def plan(
+    student: dspy.Module,
+    examples: Mapping[str, Sequence[dspy.Example]],
+    models: Mapping[str, str],
+    max_rule_tokens: int,
+    max_iterations: int,
+) -> Plan:
+    """Reckon the calls and tokens of `experiment.compile_and_score` without a call.
+
+    Every micro-rule is taken to need uniting with another one, every diagnosed question to be answered wrongly, and
+    every repair to be validated, so a real compile stays below.
+
+    Args:
+        student: the program.
+        examples: by split.
+        models: name by role, for tokenizer and price.
+        max_rule_tokens: the teleprompter's.
+        max_iterations: the teleprompter's.
+
+    Raises:
+        PLDError: the examples have no labels.
+    """
+    outputs = labelled_predictors(student, examples["train"])
+    n = {split: len(part) for split, part in examples.items()}
+    teacher, predictors = Teacher(), dict(student.named_predictors())
+
+    def tokens(role: str, predictor: dspy.Predict, inputs: dict) -> int:
+        messages = dspy.ChatAdapter().format(predictor.signature, predictor.demos, inputs)
+        parts = [part for message in messages for part in _parts(message["content"])]
+        text = "".join(part["text"] for part in parts if part["type"] == "text")
+        return count_tokens(models[role], text) + TOKENS_PER_IMAGE * sum(part["type"] != "text" for part in parts)
+
+    measured = examples["train"][:MEASURED]
+    lessons = [lesson(student, name, example) for name in outputs for example in measured]
+    extraction = _mean(
+        tokens("teacher", teacher.extract, {**of._asdict(), "example": of.text, "figures": of.figures})
+        for of in lessons
+    )
+    question = sum(
+        _mean(
+            tokens("student", of, {key: example.get(key) for key in of.signature.input_fields}) for example in measured
+        )
+        for of in predictors.values()
+    )
+    diagnosed = min(Resolver.diagnosed, n["train"])
+    repairs = max_iterations * math.ceil(diagnosed / Resolver.failures_per_call) * len(outputs)
+    extractions, unions = n["train"] * len(outputs), n["train"] * len(outputs) // 2
+    shown = Resolver.failures_per_call + Resolver.successes_per_call
+    plain = (n["val"] + n["test"]) * len(predictors)
+    ruled = (n["val"] + n["test"] + max_iterations * diagnosed + repairs * n["val"]) * len(predictors)
+    return Plan(
+        teacher=_usage(
+            models["teacher"],
+            extractions + unions + repairs,
+            extractions * extraction + unions * 1_000 + repairs * (1_500 + max_rule_tokens + shown * question),
+            TEACHER_WRITES,
+        ),
+        student=_usage(
+            models["student"], plain + ruled, (plain + ruled) * question + ruled * max_rule_tokens, STUDENT_WRITES
+        ),
+    )
+
+
+def _usage(model: str, calls: int, prompt_tokens: float, written: int) -> Usage:
+    read, wrote = round(prompt_tokens), calls * written
+    return Usage(calls=calls, prompt_tokens=read, completion_tokens=wrote, cost_usd=price(model, read, wrote))
+
+
+def _parts(content: str | list[dict]) -> list[dict]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _mean(values: object) -> float:
+    values = list(values)
+    return sum(values) / len(values)
