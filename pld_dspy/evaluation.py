@@ -147,7 +147,7 @@ def in_words(program: dspy.Module, example: dspy.Example, answer: dspy.Predictio
     if hasattr(program, "in_words"):
         return str(program.in_words(example, answer))
     outputs = {name for predictor in program.predictors() for name in predictor.signature.output_fields}
-    values = [answer.get(name) for name in answer.keys() if name in outputs - {"reasoning"}]
+    values = [answer.get(name) for name in answer if name in outputs - {"reasoning"}]
     return "\n".join(str(value) for value in values if value not in (None, ""))
 
 
@@ -159,10 +159,10 @@ def exact_match(student: dspy.Module) -> Metric:
         def same(name: str) -> bool:
             return str(example[name]).strip().casefold() == str(prediction.get(name)).strip().casefold()
 
-        labelled = [name for name in example.labels().keys() if name in outputs]
+        labelled = [name for name in example.labels() if name in outputs]
         if not labelled:
             raise PLDError(
-                f"The labels {', '.join(example.labels().keys())} are not outputs of the program: give a metric."
+                f"The labels {', '.join(example.labels())} are not outputs of the program: give a metric."
             )
         return float(all(same(name) for name in labelled))
 

@@ -14,12 +14,15 @@ from pld_dspy.rules import MicroRule
 from pld_dspy.runner import NOT_RUN, Runner
 from pld_dspy.teacher import Teacher
 
+ATTEMPTS = 2  # a rule that is refused may be written once more
 MAX_WORDS = 90
 QUOTED_WORDS = 7  # as many words of the example in a row are a quotation
 _OPTION_LETTER = re.compile(
     r"\((?-i:[A-H])\)|\b(?:option|choice|letter|answer(?: is)?:?) ?[\"']?(?-i:[A-H])\b", re.IGNORECASE
 )
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
+_THIS_EXAMPLE = re.compile(r"\bin this (?:case|example|question)\b|\bthe (?:given|correct) answer is\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\b\d[\d.,]*\d\b|\b[4-9]\b")  # small numbers are as often general knowledge
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+\b")  # capitalised inside a sentence
 
 
@@ -71,21 +74,26 @@ def extract(
     """
 
     def ask(lesson: Lesson) -> MicroRule | str:
-        reply = teacher.extract(
-            task=lesson.task,
-            example=lesson.text,
-            figures=lesson.figures,
-            rationale=lesson.rationale,
-            answer=lesson.answer,
-        )
-        text = " ".join((reply.rule or "").split())
-        if problem := flaw(text, lesson):
-            return problem
-        micro_rule = MicroRule(
-            predictor=lesson.predictor, example=lesson.id, rule=text, reasoning=reply.reasoning or ""
-        )
-        record(micro_rule)
-        return micro_rule
+        refused = problem = ""
+        for _ in range(ATTEMPTS):
+            reply = teacher.extract(
+                task=lesson.task,
+                example=lesson.text,
+                figures=lesson.figures,
+                rationale=lesson.rationale,
+                answer=lesson.answer,
+                refused=refused,
+            )
+            rule = " ".join((reply.rule or "").split())
+            problem = flaw(rule, lesson) or ""
+            if not problem:
+                found = MicroRule(
+                    predictor=lesson.predictor, example=lesson.id, rule=rule, reasoning=reply.reasoning or ""
+                )
+                record(found)
+                return found
+            refused = f"{' '.join(rule.split()[:MAX_WORDS])}\nCannot be used: {problem}."
+        return problem
 
     outcomes = runner.map(ask, lessons, "Extracting rules")
     found = [outcome.value for outcome in outcomes if isinstance(outcome.value, MicroRule)]
@@ -94,7 +102,8 @@ def extract(
     )
     if problems and not found and NOT_RUN not in problems:
         raise PLDError(
-            f"The teacher wrote no usable rule for any of {len(lessons)} examples; most often: {problems.most_common(1)[0][0]}."
+            f"The teacher wrote no usable rule for any of {len(lessons)} examples; most often: "
+            f"{problems.most_common(1)[0][0]}."
         )
     return found
 
@@ -102,7 +111,8 @@ def extract(
 def flaw(rule: str, lesson: Lesson) -> str | None:
     """What makes a text unusable as a general rule, or None.
 
-    A rule must not be empty or a treatise, name an option by its letter, quote its example or name somebody in it.
+    A rule must not be empty or a treatise, name an option by its letter, speak of its example or quote it, or take a
+    name or a number from it. What the data's own rationale says counts as general knowledge.
     """
     words = _WORD.findall(rule)
     if len(words) < 4:
@@ -111,11 +121,14 @@ def flaw(rule: str, lesson: Lesson) -> str | None:
         return f"the rule has more than {MAX_WORDS} words"
     if _OPTION_LETTER.search(rule):
         return "the rule names an option by its letter"
-    if shared := _quotation(rule, lesson.text):
-        return f"the rule quotes its example: {shared!r}"
-    names = set(_NAME.findall(rule)) & set(_NAME.findall(lesson.text)) - set(_WORD.findall(lesson.rationale))
-    if names:
-        return f"the rule names {', '.join(sorted(names))} from its example"
+    if match := _THIS_EXAMPLE.search(rule):
+        return f"the rule speaks of its example ({match.group()!r})"
+    if quoted := _quotation(rule, lesson.text):
+        return f"the rule quotes its example: {quoted!r}"
+    general = set(_WORD.findall(lesson.rationale))
+    for kind, pattern in (("names", _NAME), ("has the number", _NUMBER)):
+        if own := set(pattern.findall(rule)) & set(pattern.findall(lesson.text)) - general:
+            return f"the rule {kind} {', '.join(sorted(own))} from its example"
     return None
 
 

@@ -43,8 +43,8 @@ class Step(BaseModel):
 class Resolver:
     """Conflict resolution and what it needs.
 
-    `build` puts rules into the student. `trainset` gives the failures and successes that the teacher sees, `valset` only
-    the score that the gate compares, so that no edit is judged on the questions it was written for.
+    `build` puts rules into the student. `trainset` gives the failures and successes that the teacher sees, `valset`
+    only the score that the gate compares, so that no edit is judged on the questions it was written for.
     """
 
     build: Callable[[Rules], dspy.Module]

@@ -1,4 +1,4 @@
-"""Model calls side by side: DSPy's executor, with usage by role, budgets, progress, and a stop where going on is useless."""
+"""Model calls side by side: DSPy's executor, with usage by role, budgets, progress, and a stop for dead models."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence

@@ -26,6 +26,7 @@ class ExtractRule(dspy.Signature):
     figures: list[dspy.Image] = dspy.InputField(desc="the figures that the example refers to; may be empty")
     rationale: str = dspy.InputField(desc="an explanation that came with the data; may be empty")
     answer: str = dspy.InputField(desc="the right answer")
+    refused: str = dspy.InputField(desc="a rule that you wrote before and why it cannot be used; empty at first")
     reasoning: str = dspy.OutputField(desc="why the answer is right, in two or three sentences")
     question_kind: str = dspy.OutputField(desc="the kind of question, in a few general words")
     rule: str = dspy.OutputField(desc="one general rule: if ..., check ...: this means ..., that means ...")
@@ -96,8 +97,8 @@ _SHAPES = (
     "points down means give way, a circle means an order."
 )
 _LAMPS = (
-    "If the figure shows a traffic light and the question asks whether to go, look which lamp is lit: the lowest, green "
-    "one means go, the highest, red one means stop."
+    "If the figure shows a traffic light and the question asks whether to go, look which lamp is lit: the lowest, "
+    "green one means go, the highest, red one means stop."
 )
 EXTRACTED = (
     dspy.Example(
@@ -108,6 +109,8 @@ EXTRACTED = (
         rationale="Signs differ in shape. An octagon means that you must stop. A triangle that points down means that "
         "you must give way. A circle orders something.",
         answer="a triangle that points down",
+        refused="If the question asks which sign Ahmed needs, then it is a triangle that points down.\n"
+        "Cannot be used: the rule names Ahmed from its example.",
         reasoning="To let others go first is to give way. The shape of a sign tells its meaning, and the sign for "
         "giving way is a triangle that points down.",
         question_kind="which sign has a given meaning",
@@ -120,6 +123,7 @@ EXTRACTED = (
         figures=[],
         rationale="",
         answer="yes",
+        refused="",
         reasoning="Whether a car may go depends on which lamp of the light is lit. The lowest lamp is the green one, "
         "and green means go.",
         question_kind="whether to go at a traffic light",

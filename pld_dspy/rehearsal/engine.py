@@ -12,7 +12,7 @@ from pld_dspy.rehearsal.teacher import Teacher
 
 
 class RehearsalEngine:
-    """A simulator, not a model: answers as the teacher where a prompt asks the teacher's questions, else as the student.
+    """A simulator, not a model: answers the teacher's questions as the teacher, everything else as the student.
 
     It sees nothing but the request. What it scores shows that the machinery works, never that distillation does.
 

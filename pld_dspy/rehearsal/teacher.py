@@ -19,7 +19,7 @@ class Teacher:
 
     Args:
         seed: of its words and errors; the same prompt gets the same reply.
-        error_rate: probability that a rule it writes from an example, unites from others, or proposes as a repair is wrong.
+        error_rate: probability that what it writes, a rule from an example or from others or a repair, is wrong.
     """
 
     seed: int = 0

@@ -56,7 +56,7 @@ class Magnets(Skill):
             hint=f"Two magnets are placed on {material} as shown.",
             figure=image,
             caption="Two bar magnets with their poles marked N and S.",
-            solution=f"The poles that face each other are {poles[0][1]} and {poles[1][0]}: {kind} poles, so they {answer}.",
+            solution=f"The poles {poles[0][1]} and {poles[1][0]} face each other: {kind} poles, so they {answer}.",
         )
 
     def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
