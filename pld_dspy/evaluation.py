@@ -161,9 +161,7 @@ def exact_match(student: dspy.Module) -> Metric:
 
         labelled = [name for name in example.labels() if name in outputs]
         if not labelled:
-            raise PLDError(
-                f"The labels {', '.join(example.labels())} are not outputs of the program: give a metric."
-            )
+            raise PLDError(f"The labels {', '.join(example.labels())} are not outputs of the program: give a metric.")
         return float(all(same(name) for name in labelled))
 
     exact_match_of = "exact match of " + ", ".join(sorted(outputs))

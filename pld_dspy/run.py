@@ -96,15 +96,17 @@ class RunFolder:
             if not (self.path / "run.json").exists():
                 self.state = self.state.model_copy(update={"status": "running"})
                 self.write("run.json", self.state)
-            with (self.path / name).open("a", encoding="utf-8") as file:
-                file.write(line.model_dump_json() + "\n")
+            with (self.path / name).open("a+b") as file:
+                if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                    file.write(b"\n")  # an interruption cut the last line short
+                file.write(line.model_dump_json().encode() + b"\n")
 
     def lines(self, name: str, kind: type[Line]) -> list[Line]:
         """Read a JSONL file back; a line that an interruption cut short is left out."""
         if self.path is None or not (self.path / name).exists():
             return []
         found = []
-        for text in (self.path / name).read_text(encoding="utf-8").splitlines():
+        for text in (self.path / name).read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 found.append(kind.model_validate_json(text))
             except ValidationError:

@@ -11,8 +11,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import dspy  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from pld_dspy.rehearsal import rehearsal_lm  # noqa: E402
+
+# The same examples on every machine, and no verdict on how fast a machine is.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 @pytest.fixture

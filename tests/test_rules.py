@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pytest
@@ -8,9 +9,9 @@ from pydantic import ValidationError
 from pld_dspy.errors import PLDError
 from pld_dspy.rules import HEADER, Edit, Rule, RuleSet
 
-texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(lambda text: text.split())
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda text: text.split())
 ids = st.lists(st.text("abc0123456789", min_size=1, max_size=5), max_size=4, unique=True)
-rule_sets = st.lists(st.tuples(texts, ids), max_size=8).map(RuleSet.of)
+rule_sets = st.lists(st.tuples(texts, ids), max_size=5).map(RuleSet.of)
 
 
 def edits_of(rules: RuleSet) -> st.SearchStrategy[Edit]:
@@ -72,15 +73,12 @@ def test_diff_accounts_for_every_rule(history):
 
 
 @given(histories())
-def test_edits_lose_no_id_and_keep_provenance(history):
-    for old, new in zip(history, history[1:], strict=False):
-        assert new.version == old.version + 1
-        added = old.diff(new).added
-        assert all(int(rule.id[1:]) > old.last_id for rule in added), "the id of a deleted rule came back"
-        (edit,) = {step.edit for rule in new.rules for step in rule.edits if step.version == new.version} or {None}
-        assert (edit is None) == (len(new) == len(old) - 1 and not added and not any(s for s in old.diff(new).revised)) or edit
-        for rule in new.rules:
-            assert rule.support == len(rule.examples)
+def test_edits_number_versions_and_never_reuse_an_id(history):
+    for number, (old, new) in enumerate(itertools.pairwise(history), start=1):
+        assert new.version == number
+        assert all(int(rule.id[1:]) > old.last_id for rule in old.diff(new).added)
+        assert all(rule.edits[-1].version == number for _, rule in old.diff(new).revised)
+        assert all(rule.edits[-1].version == number for rule in old.diff(new).added)
 
 
 @given(rule_sets, st.integers(0, 200))
@@ -151,7 +149,7 @@ def test_a_person_may_add_a_rule_by_hand(tmp_path):
 def test_a_broken_file_is_named_with_the_place(tmp_path, content, says):
     path = tmp_path / "rules.json"
     path.write_text(content)
-    with pytest.raises(PLDError, match="rules.json") as error:
+    with pytest.raises(PLDError, match=r"rules\.json") as error:
         RuleSet.read(path)
     assert says in str(error.value)
 

@@ -11,6 +11,7 @@ from dspy.lm15 import ImagePart, Request
 from PIL import Image
 
 _FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]$", re.MULTILINE)
+_REMINDER = re.compile(r"\n\nRespond with (?:the corresponding output fields|a JSON object).*", re.DOTALL)
 _OUTPUTS = re.compile(r"Your output fields are:\n(.*?)\nAll interactions", re.DOTALL)
 TOKENS_PER_IMAGE = 258  # what Gemini counts for a small image (ai.google.dev/gemini-api/docs/tokens)
 
@@ -56,7 +57,7 @@ def read_prompt(request: Request) -> Prompt:
     system = system if isinstance(system, str) else "".join(part.text for part in system)
     last = [message for message in request.messages if message.role == "user"][-1]
     text = "".join(part.text for part in last.parts if part.type == "text")
-    pieces = _FIELD.split(text)
+    pieces = _FIELD.split(_REMINDER.sub("", text))
     images = [part for message in request.messages for part in message.parts if isinstance(part, ImagePart)]
     outputs = _OUTPUTS.search(system)
     length = len(system) + sum(

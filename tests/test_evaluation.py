@@ -1,0 +1,95 @@
+import dspy
+import pytest
+from dspy.lm15 import ContextLengthError
+from scripted import examples, scripted
+
+from pld_dspy.errors import PLDError
+from pld_dspy.evaluation import Evaluator, exact_match, in_words, program_fingerprint
+from pld_dspy.instructions import instruct
+from pld_dspy.rules import RuleSet
+from pld_dspy.runner import BudgetSpent, Runner
+from programs import ScienceQA
+
+STUDENT = dspy.Predict("question -> answer")
+
+
+def yes_below(limit: int):
+    return lambda prompt: {"answer": "yes" if int(prompt.fields["question"].split()[1]) < limit else "no"}
+
+
+def test_scores_are_fractions_in_the_order_of_the_examples():
+    with dspy.context(lm=scripted(yes_below(3))):
+        found = Evaluator(exact_match(STUDENT), Runner(4))(STUDENT, examples(4), "scoring")
+    assert [item.score for item in found.items] == [1, 1, 1, 0]
+    assert [item.example for item in found.items] == ["q0", "q1", "q2", "q3"]
+    assert found.score == 0.75
+    assert found.prompt_tokens > 0
+    assert [item.passed for item in found.items] == [True, True, True, False]
+
+
+def test_no_example_is_asked_twice_under_the_same_wording():
+    lm, kept = scripted(yes_below(3)), []
+    with dspy.context(lm=lm):
+        evaluate = Evaluator(exact_match(STUDENT), Runner(2), record=kept.append)
+        first = evaluate(STUDENT, examples(4), "scoring")
+        assert evaluate(STUDENT.deepcopy(), examples(5), "again").items[:4] == first.items
+        assert len(lm.engine.prompts) == len(kept) == 5
+        reworded = instruct(STUDENT, {"self": RuleSet.of([("if so, then yes", [])])})
+        evaluate(reworded, examples(2), "reworded")
+        assert len(lm.engine.prompts) == 7
+        Evaluator(exact_match(STUDENT), Runner(2), known=kept)(reworded, examples(2), "resumed")
+        assert len(lm.engine.prompts) == 7
+
+
+def test_what_the_model_refuses_or_garbles_scores_nothing_and_says_why():
+    def script(prompt):
+        if "Is 0 " in prompt.fields["question"]:
+            raise ContextLengthError("too long")
+        return "" if "Is 1 " in prompt.fields["question"] else {"answer": "yes"}
+
+    with dspy.context(lm=scripted(script)):
+        found = Evaluator(exact_match(STUDENT), Runner(2))(STUDENT, examples(3), "scoring")
+    assert [item.score for item in found.items] == [0, 0, 1]
+    assert "too long" in found.items[0].error
+    assert "unreadable" in found.items[1].error
+    assert found.errors == 2
+
+
+def test_a_metric_that_raises_is_named_with_the_example():
+    def broken(example, prediction):
+        return example.missing
+
+    with dspy.context(lm=scripted(yes_below(9))), pytest.raises(PLDError, match="metric broken failed on example q"):
+        Evaluator(broken, Runner(2))(STUDENT, examples(3), "scoring")
+
+
+def test_half_an_evaluation_is_none_but_its_scores_are_kept():
+    kept, runner = [], Runner(1, max_lm_calls=2)
+    with dspy.context(lm=scripted(yes_below(9))), pytest.raises(BudgetSpent):
+        Evaluator(exact_match(STUDENT), runner, record=kept.append)(STUDENT, examples(3), "scoring")
+    assert [scored.example for scored in kept] == ["q0", "q1"]
+
+
+def test_exact_match_compares_labelled_outputs_only():
+    two = dspy.Predict("question -> answer, unit")
+    example = dspy.Example(question="q", answer=" 12 KM", unit="km").with_inputs("question")
+    metric = exact_match(two)
+    assert metric(example, dspy.Prediction(answer="12 km", unit="KM")) == 1
+    assert metric(example, dspy.Prediction(answer="12 km", unit="m")) == 0
+    assert metric(example.without("unit"), dspy.Prediction(answer="12 km", unit="m")) == 1
+    with pytest.raises(PLDError, match="gold"):
+        metric(dspy.Example(question="q", gold="x").with_inputs("question"), dspy.Prediction(answer="x"))
+
+
+def test_fingerprints_tell_wordings_apart():
+    other = STUDENT.deepcopy()
+    assert program_fingerprint(other) == program_fingerprint(STUDENT)
+    other.demos = [dspy.Example(question="a", answer="b")]
+    assert program_fingerprint(other) != program_fingerprint(STUDENT)
+
+
+def test_answers_in_words():
+    example = dspy.Example(question="q", choices=["cat", "dog"], answer="B").with_inputs("question", "choices")
+    assert in_words(ScienceQA(), example, example.labels()) == "dog"
+    assert in_words(ScienceQA(), example, dspy.Prediction(answer="no idea")) == "no idea"
+    assert in_words(STUDENT, example, dspy.Prediction(reasoning="long", answer="B")) == "B"
