@@ -23,7 +23,8 @@ _OPTION_LETTER = re.compile(
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _THIS_EXAMPLE = re.compile(r"\bin this (?:case|example|question)\b|\bthe (?:given|correct) answer is\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\b\d[\d.,]*\d\b|\b[4-9]\b")  # small numbers are as often general knowledge
-_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+\b")  # capitalised inside a sentence
+_NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+\b")  # capitalised inside a sentence
+_CONDITION = re.compile(r"\W*(?:if|when|whenever|where|for|to)\b", re.IGNORECASE)
 
 
 class Lesson(NamedTuple):
@@ -36,6 +37,7 @@ class Lesson(NamedTuple):
     figures: list[dspy.Image]
     answer: str
     rationale: str
+    lecture: str  # the part of the rationale that is general knowledge
 
 
 def lesson(student: dspy.Module, predictor: str, example: dspy.Example) -> Lesson:
@@ -49,6 +51,7 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example) -> Lesso
         figures=case.figures,
         answer=in_words(student, example, example.labels()),
         rationale=rationale(example),
+        lecture=str(example.get("lecture") or ""),
     )
 
 
@@ -73,6 +76,8 @@ def extract(
         PLDError: not one rule is usable, or the teacher does not answer.
     """
 
+    demonstrations = "\n".join(str(demo.get("example", "")) for demo in teacher.extract.demos)
+
     def ask(lesson: Lesson) -> MicroRule | str:
         refused = problem = ""
         for _ in range(ATTEMPTS):
@@ -85,7 +90,7 @@ def extract(
                 refused=refused,
             )
             rule = " ".join((reply.rule or "").split())
-            problem = flaw(rule, lesson) or ""
+            problem = flaw(rule, lesson, demonstrations) or ""
             if not problem:
                 found = MicroRule(
                     predictor=lesson.predictor, example=lesson.id, rule=rule, reasoning=reply.reasoning or ""
@@ -108,11 +113,12 @@ def extract(
     return found
 
 
-def flaw(rule: str, lesson: Lesson) -> str | None:
+def flaw(rule: str, lesson: Lesson, demonstrations: str = "") -> str | None:
     """What makes a text unusable as a general rule, or None.
 
-    A rule must not be empty or a treatise, name an option by its letter, speak of its example or quote it, or take a
-    name or a number from it. What the data's own rationale says counts as general knowledge.
+    A rule must begin with when it applies. It must not be empty or a treatise, name an option by its letter, speak of
+    its example, quote it or the teacher's demonstrations, or take a name or a number from the example that the lecture
+    does not have.
     """
     words = _WORD.findall(rule)
     if len(words) < 4:
@@ -121,14 +127,16 @@ def flaw(rule: str, lesson: Lesson) -> str | None:
         return f"the rule has more than {MAX_WORDS} words"
     if _OPTION_LETTER.search(rule):
         return "the rule names an option by its letter"
+    if not _CONDITION.match(rule):
+        return "the rule does not say when it applies; begin with the kind of question: If ..."
     if match := _THIS_EXAMPLE.search(rule):
         return f"the rule speaks of its example ({match.group()!r})"
-    if quoted := _quotation(rule, lesson.text):
-        return f"the rule quotes its example: {quoted!r}"
-    general = set(_WORD.findall(lesson.rationale))
+    if quoted := _quotation(rule, f"{lesson.text}\n{demonstrations}"):
+        return f"the rule quotes an example: {quoted!r}"
+    own = set(_WORD.findall(lesson.text)) - set(_WORD.findall(lesson.lecture))
     for kind, pattern in (("names", _NAME), ("has the number", _NUMBER)):
-        if own := set(pattern.findall(rule)) & set(pattern.findall(lesson.text)) - general:
-            return f"the rule {kind} {', '.join(sorted(own))} from its example"
+        if taken := own & set(pattern.findall(rule)):
+            return f"the rule {kind} {', '.join(sorted(taken))} from its example"
     return None
 
 

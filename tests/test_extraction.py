@@ -12,10 +12,11 @@ LESSON = Lesson(
     predictor="answer",
     id="1",
     task="Answer.",
-    text="question: Which tense does the sentence that Mona wrote in 1998 use?\nchoices:\npast\nfuture",
+    text="question: Which tense does the sentence that Mona wrote in 1998 use?\nchoices:\npast\nfuture\nFiji\nNewton\n7",
     figures=[],
     answer="future",
-    rationale="Verbs with will are future. A week has 7 days, says Newton.",
+    rationale="Verbs with will are future. A week has 7 days, says Newton. Mona wrote will: future.",
+    lecture="Verbs with will are future. A week has 7 days, says Newton.",
 )
 GOOD = "If the question asks for the tense of a sentence, look for 'will': with it the tense is future."
 
@@ -34,12 +35,19 @@ GOOD = "If the question asks for the tense of a sentence, look for 'will': with 
         ("If a sentence has will in it, as in this example, choose future tense.", "in this example"),
         ("If it says which tense does the sentence that mona wrote use, look for will.", "quotes"),
         ("If the sentence that is given, like Mona wrote it, has will, choose future.", "Mona"),
+        ("If the question asks for a place, look at the map: Fiji is the right one.", "Fiji"),
+        ("A sentence with the word will is always in the future tense.", "does not say when"),
         ("If the sentence is older than 1998 then its verb has a past form.", "1998"),
     ],
 )
 def test_flaw(rule, problem):
     found = flaw(rule, LESSON)
     assert (found is None) if problem is None else (problem in found)
+
+
+def test_a_demonstration_must_not_come_back_as_a_rule():
+    shown = "The picture shows: a traffic light with its lowest lamp lit, above a blue car."
+    assert "lowest lamp" in flaw("If it burns, a traffic light with its lowest lamp lit is shown.", LESSON, shown)
 
 
 def test_lesson_tells_the_teacher_the_answer_in_words_and_shows_the_picture():
