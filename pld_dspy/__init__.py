@@ -2,7 +2,8 @@
 
 from pld_dspy.errors import PLDError
 from pld_dspy.rules import Edit, MicroRule, Rule, RuleSet
+from pld_dspy.session import Distillation
 from pld_dspy.teacher import Teacher
-from pld_dspy.teleprompter import Distillation, PLDTeleprompter
+from pld_dspy.teleprompter import PLDTeleprompter
 
 __all__ = ["Distillation", "Edit", "MicroRule", "PLDError", "PLDTeleprompter", "Rule", "RuleSet", "Teacher"]

@@ -2,9 +2,10 @@
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices from the installed package, not the network
 
@@ -12,17 +13,18 @@ import dspy
 import typer
 from pydantic import BaseModel
 from rich.console import Console
+from rich.table import Table
 
 from pld_dspy.datasets import Modality
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment import Summary, Task, compile_and_score, load_program, load_task, score
+from pld_dspy.experiment import compile_and_score, load_program, load_task, score
 from pld_dspy.models import language_model
 from pld_dspy.plan import plan
 from pld_dspy.report import tables
 from pld_dspy.runner import Runner
 from pld_dspy.teleprompter import PLDTeleprompter
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Program = Annotated[str, typer.Argument(help="A student program: scienceqa, spiqa, or an installed package's.")]
 Data = Annotated[str, typer.Option(help="'sample' (generated), or a folder in the benchmark's official layout.")]
@@ -36,6 +38,7 @@ Mode = Annotated[Modality, typer.Option(help="What the models get of a figure: i
 Threads = Annotated[int, typer.Option(min=1, help="Model calls side by side.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 
+Result = TypeVar("Result", bound=BaseModel)
 STUDENT_SETTINGS = ("temperature=0", "max_tokens=512")
 
 
@@ -92,7 +95,7 @@ def compile_(
         display_progress=True,
         seed=seed,
     )
-    _show(_compile(task, teleprompter, student_lm), lambda summary: tables.summary_table([summary]), json)
+    _show(compile_and_score(task, teleprompter, student_lm), lambda summary: tables.summary_table([summary]), json)
 
 
 @app.command()
@@ -116,9 +119,8 @@ def evaluate(
     task = load_task(program, data, {split: test}, seed=seed, modality=modality)
     if compiled is not None:
         load_program(task.program, compiled)
-    with dspy.context(lm=_student(student, student_api_base, student_setting, seed)):
-        scores = score(task, split, Runner(num_threads, display_progress=True))
-    _show(scores, tables.score_table, json)
+    student_lm = _student(student, student_api_base, student_setting, seed)
+    _show(score(task, split, Runner(num_threads, display_progress=True), student_lm), tables.score_table, json)
 
 
 @app.command()
@@ -130,14 +132,14 @@ def demo(seed: Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
         lm = language_model("teacher", "rehearsal", seed=seed)
         folder = log_dir / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
         teleprompter = PLDTeleprompter(teacher_lm=lm, log_dir=folder, num_threads=4, display_progress=True, seed=seed)
-        summaries.append(_compile(task, teleprompter, lm))
+        summaries.append(compile_and_score(task, teleprompter, lm))
     Console().print(tables.summary_table(summaries))
 
 
 def main() -> NoReturn:
     """Run the command; bad input and models that do not answer end it with one line and exit code 2."""
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (PLDError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
@@ -154,12 +156,7 @@ def _student(name: str, api_base: str | None, settings: list[str] | None, seed: 
     return language_model("student", name, api_base, [*defaults, *given], seed)
 
 
-def _compile(task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.LM) -> Summary:
-    with dspy.context(lm=student_lm):
-        return compile_and_score(task, teleprompter)
-
-
-def _show(result: BaseModel, table: object, json: bool) -> None:
+def _show(result: Result, table: Callable[[Result], Table], json: bool) -> None:
     Console(stderr=json).print(table(result))
     if json:
         print(result.model_dump_json())

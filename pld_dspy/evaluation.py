@@ -98,8 +98,15 @@ class Evaluator:
             outcomes = self._runner.map(score, list(new.items()), description) if new else []
         for (key, example), outcome in zip(new.items(), outcomes, strict=True):
             if outcome.error not in (None, NOT_RUN):
-                failed = {"program": wording, "example": example_id(example), "content": key[1], "error": outcome.error}
-                self._remember(Scored(purpose=description, score=0.0, **failed))
+                failed = Scored(
+                    purpose=description,
+                    program=wording,
+                    example=example_id(example),
+                    content=key[1],
+                    score=0.0,
+                    error=outcome.error,
+                )
+                self._remember(failed)
         if any(outcome.error == NOT_RUN for outcome in outcomes):
             raise BudgetSpent
         return Evaluation(items=[self._known[key] for key in keys])

@@ -10,13 +10,11 @@ from pydantic import BaseModel
 
 from pld_dspy.datasets import Modality, load
 from pld_dspy.errors import PLDError
-from pld_dspy.evaluation import Evaluation, Evaluator, Scored
+from pld_dspy.evaluation import Evaluator, Metric, Scored, exact_match
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import Runner
 from pld_dspy.teleprompter import PLDTeleprompter
 from pld_dspy.usage import Usage
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,21 @@ class Summary(BaseModel):
     log_dir: str
 
 
+class Scores(BaseModel):
+    """What `pld evaluate --json` prints."""
+
+    program: str
+    data: str
+    model: str
+    split: str
+    n: int
+    score: float  # a fraction
+    errors: int  # questions without a readable answer
+    prompt_tokens: float | None  # mean input of a question
+    usage: Usage
+    seconds: float
+
+
 def load_task(name: str, source: str, sizes: dict[str, int], *, seed: int = 0, modality: Modality = "image") -> Task:
     """Find a program by its entry-point name, and load its benchmark.
 
@@ -76,32 +89,33 @@ def load_task(name: str, source: str, sizes: dict[str, int], *, seed: int = 0, m
     return Task(name, source, program, examples)
 
 
-def compile_and_score(task: Task, teleprompter: PLDTeleprompter) -> Summary:
+def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM) -> Summary:
     """Compile a task's program, score it and the program as it came on the test split, and write summary.json.
 
-    The language models are the teleprompter's `teacher_lm` and the student's of `dspy.settings`; the files go to the
-    teleprompter's `log_dir`.
+    Files go to the teleprompter's `log_dir`.
 
     Raises:
         PLDError: as `PLDTeleprompter.compile`; or the metric fails on a test example.
     """
     start = time.monotonic()
-    compiled = teleprompter.compile(task.program, trainset=task.examples["train"], valset=task.examples["val"])
+    with dspy.context(lm=student_lm):
+        compiled = teleprompter.compile(task.program, trainset=task.examples["train"], valset=task.examples["val"])
     run = RunFolder(teleprompter.log_dir)
     runner = Runner(teleprompter.num_threads, display_progress=teleprompter.display_progress, earlier=run.state.usage)
     evaluate = Evaluator(
-        teleprompter.metric or task.program.metric,
+        teleprompter.metric or _metric(task.program),
         runner,
         known=run.lines("evaluations.jsonl", Scored),
         record=lambda scored: run.append("evaluations.jsonl", scored),
     )
-    before = evaluate(task.program, task.examples["test"], "Testing the student")
-    after = evaluate(compiled, task.examples["test"], "Testing the compiled student")
+    with dspy.context(lm=student_lm):
+        before = evaluate(task.program, task.examples["test"], "Testing the student")
+        after = evaluate(compiled, task.examples["test"], "Testing the compiled student")
     run.status(run.state.status, runner.usage())
     summary = Summary(
         program=task.name,
         data=task.source,
-        models={"teacher": teleprompter.teacher_lm.model, "student": dspy.settings.lm.model},
+        models={"teacher": (teleprompter.teacher_lm or student_lm).model, "student": student_lm.model},
         n={split: len(examples) for split, examples in task.examples.items()},
         score=BeforeAfter(baseline=before.score, compiled=after.score),
         validation=compiled.pld.validation,
@@ -115,13 +129,31 @@ def compile_and_score(task: Task, teleprompter: PLDTeleprompter) -> Summary:
     return summary
 
 
-def score(task: Task, split: str, runner: Runner) -> Evaluation:
-    """Score a task's program on one split, on the language model of `dspy.settings`.
+def score(task: Task, split: str, runner: Runner, student_lm: dspy.BaseLM) -> Scores:
+    """Score a task's program on one split.
 
     Raises:
         PLDError: the metric fails, or the model does not answer.
     """
-    return Evaluator(task.program.metric, runner)(task.program, task.examples[split], f"Scoring {split}")
+    start = time.monotonic()
+    with dspy.context(lm=student_lm):
+        evaluation = Evaluator(_metric(task.program), runner)(task.program, task.examples[split], f"Scoring {split}")
+    return Scores(
+        program=task.name,
+        data=task.source,
+        model=student_lm.model,
+        split=split,
+        n=len(evaluation.items),
+        score=evaluation.score,
+        errors=evaluation.errors,
+        prompt_tokens=evaluation.prompt_tokens,
+        usage=runner.student.total(),
+        seconds=round(time.monotonic() - start, 1),
+    )
+
+
+def _metric(program: dspy.Module) -> Metric:
+    return getattr(program, "metric", None) or exact_match(program)
 
 
 def load_program(program: dspy.Module, path: Path) -> None:

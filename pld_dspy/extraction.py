@@ -134,8 +134,9 @@ def flaw(rule: str, lesson: Lesson, demonstrations: str = "") -> str | None:
     if quoted := _quotation(rule, f"{lesson.text}\n{demonstrations}"):
         return f"the rule quotes an example: {quoted!r}"
     own = set(_WORD.findall(lesson.text)) - set(_WORD.findall(lesson.lecture))
-    for kind, pattern in (("names", _NAME), ("has the number", _NUMBER)):
-        if taken := own & set(pattern.findall(rule)):
+    names = set(_NAME.findall(rule)) | set(words) & set(_NAME.findall(lesson.text))
+    for kind, found in (("names", names), ("has the number", set(_NUMBER.findall(rule)))):
+        if taken := own & found:
             return f"the rule {kind} {', '.join(sorted(taken))} from its example"
     return None
 

@@ -1,7 +1,8 @@
 """What a compile will take at most, before it is started."""
 
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 
 import dspy
 from pydantic import BaseModel
@@ -97,6 +98,5 @@ def _parts(content: str | list[dict]) -> list[dict]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _mean(values: object) -> float:
-    values = list(values)
-    return sum(values) / len(values)
+def _mean(values: Iterable[int]) -> float:
+    return statistics.fmean(values)

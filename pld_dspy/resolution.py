@@ -144,7 +144,8 @@ def applicable(edits: Sequence[Edit], rules: RuleSet) -> list[Edit]:
 
 def describe(program: dspy.Module, answered: Sequence[Answered], first_figure: int) -> tuple[str, list[dspy.Image]]:
     """Questions with the student's and the right answer as text, and their figures, numbered on."""
-    texts, figures = [], []
+    texts: list[str] = []
+    figures: list[dspy.Image] = []
     for number, (example, answer) in enumerate(answered, start=1):
         case = present(dict(example.inputs()), first_figure + len(figures))
         figures += case.figures

@@ -79,7 +79,7 @@ class Rule(BaseModel):
     examples: tuple[str, ...] = ()
     edits: tuple[AppliedEdit, ...] = ()
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
     @property
     def support(self) -> int:
         return len(self.examples)
@@ -185,9 +185,9 @@ class RuleSet(BaseModel):
             for rule in touched if edit.operation == "delete" else touched[1:]:
                 del rules[rule.id]
             if edit.operation in ("revise", "merge"):
-                examples = dict.fromkeys(example for rule in touched for example in rule.examples)
+                joined = dict.fromkeys(example for rule in touched for example in rule.examples)
                 first = touched[0].id
-                rules[first] = Rule(id=first, text=edit.text, examples=tuple(examples), edits=(*past, applied))
+                rules[first] = Rule(id=first, text=edit.text, examples=tuple(joined), edits=(*past, applied))
         return RuleSet(version=version, rules=tuple(rules.values()), last_id=last_id)
 
     def diff(self, newer: "RuleSet") -> RuleSetDiff:

@@ -2,42 +2,23 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dspy
-import numpy as np
 from dspy.teleprompt import Teleprompter
-from sklearn.base import clone
+from sklearn.base import BaseEstimator
 
-from pld_dspy.clustering import Embedder, search_clusters, tfidf
-from pld_dspy.clustering.embedders import embed
+from pld_dspy.clustering import Embedder, tfidf
 from pld_dspy.errors import PLDError
-from pld_dspy.evaluation import Evaluator, Metric, Scored, exact_match, program_fingerprint
+from pld_dspy.evaluation import Metric, exact_match, program_fingerprint
 from pld_dspy.examples import fingerprint, labelled_predictors
-from pld_dspy.extraction import extract, lesson
-from pld_dspy.instructions import instruct
-from pld_dspy.resolution import Resolver, Rules, Step
-from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import BudgetSpent, Runner
-from pld_dspy.synthesis import synthesise
+from pld_dspy.session import Session
 from pld_dspy.teacher import Teacher
-from pld_dspy.usage import Usage
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """What a compile found out; the compiled program carries it as `.pld`."""
-
-    rules: dict[str, RuleSet]  # by predictor name
-    steps: list[Step]  # every decision of conflict resolution
-    validation: dict[str, float]  # score of the student as it came, with the clustered rules, and as returned
-    usage: dict[str, Usage]  # by role, teacher and student
-    budget_spent: bool
+from pld_dspy.usage import price
 
 
 class PLDTeleprompter(Teleprompter):
@@ -68,7 +49,7 @@ class PLDTeleprompter(Teleprompter):
         teacher_lm: dspy.BaseLM | None = None,
         *,
         embedder: Embedder = tfidf,
-        clustering: Any = None,
+        clustering: BaseEstimator | None = None,
         max_rule_tokens: int | None = 2000,
         max_iterations: int = 3,
         num_threads: int | None = None,
@@ -116,64 +97,21 @@ class PLDTeleprompter(Teleprompter):
                 nothing usable, or the log folder holds something else.
         """
         trainset, valset = self._data(student, trainset, valset)
-        outputs = labelled_predictors(student, trainset)
-        metric = self.metric or getattr(student, "metric", None) or exact_match(student)
-        student_lm = _student_lm(student)
-        teacher_lm, teacher = self.teacher_lm or student_lm, teacher or Teacher()
-        run = RunFolder(self.log_dir, self._configuration(student, trainset, valset, student_lm, teacher_lm))
-        runner = Runner(self.num_threads, self.max_lm_calls, self.max_cost, self.display_progress, run.state.usage)
-        evaluate = Evaluator(
-            metric,
-            runner,
-            known=run.lines("evaluations.jsonl", Scored),
-            record=lambda scored: run.append("evaluations.jsonl", scored),
-        )
-        versions: list[Rules] = []
-        steps: list[Step] = []
-
-        def teaching() -> AbstractContextManager:
-            return dspy.context(lm=teacher_lm, usage_tracker=runner.teacher)
-
-        def build(rules: Rules) -> dspy.Module:
-            return instruct(student, rules, self.max_rule_tokens, student_lm.model)
-
-        def keep(rules: Rules) -> None:
-            run.write_rules(rules, len(versions))
-            run.status("running", runner.usage())
-            versions.append(rules)
-
-        def report(step: Step) -> None:
-            run.append("edits.jsonl", step)
-            steps.append(step)
-
-        validation: dict[str, float] = {}
+        learners = list(labelled_predictors(student, trainset))
+        session = self._session(student, trainset, valset, teacher or Teacher())
         try:
-            validation["student"] = evaluate(student, valset, "Validating the student").score
-            with teaching():
-                micro_rules = self._extract(student, trainset, outputs, teacher, runner, run)
-                keep(self._cluster(student, micro_rules, teacher, runner, run))
-            validation["clustered"] = evaluate(build(versions[0]), valset, "Validating the clustered rules").score
-            resolver = Resolver(
-                build, evaluate, teacher, teaching, runner, trainset, valset, self.seed, self.max_iterations
-            )
-            resolver.resolve(versions[0], keep, report)
+            session.validate("student", student, "Validating the student")
+            micro_rules = session.extract(learners)
+            session.unite(micro_rules, self.embedder, self.clustering, self.seed)
+            session.validate("clustered", session.build(session.versions[0]), "Validating the clustered rules")
+            session.resolve(self.max_iterations, self.seed)
         except BudgetSpent:
             pass  # what there is so far is returned
         except BaseException as error:
-            run.status("stopped" if isinstance(error, KeyboardInterrupt) else f"failed: {error}", runner.usage())
+            status = "stopped" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
+            session.run.status(status, session.runner.usage())
             raise
-        rules = dict(versions[-1]) if versions else {}
-        if "clustered" in validation:
-            validation["compiled"] = next(
-                (step.after for step in reversed(steps) if step.accepted), validation["clustered"]
-            )
-        program = build(rules)
-        program._compiled = True
-        usage = {"teacher": runner.teacher.total(), "student": runner.student.total()}
-        program.pld = Distillation(rules, steps, validation, usage, runner.spent)
-        run.write_program(program)
-        run.status("budget spent" if runner.spent else "finished", runner.usage())
-        return program
+        return session.finish()
 
     def _data(
         self, student: dspy.Module, trainset: Sequence[dspy.Example] | None, valset: Sequence[dspy.Example] | None
@@ -197,43 +135,31 @@ class PLDTeleprompter(Teleprompter):
             )
         return list(trainset), list(valset)
 
-    def _extract(
+    def _session(
         self,
         student: dspy.Module,
         trainset: Sequence[dspy.Example],
-        outputs: Iterable[str],
+        valset: Sequence[dspy.Example],
         teacher: Teacher,
-        runner: Runner,
-        run: RunFolder,
-    ) -> list[MicroRule]:
-        found = {(rule.predictor, rule.example): rule for rule in run.lines("micro_rules.jsonl", MicroRule)}
-        lessons = [lesson(student, name, example) for name in outputs for example in trainset]
-        new = [each for each in lessons if (each.predictor, each.id) not in found]
-        extracted = extract(new, teacher, runner, lambda rule: run.append("micro_rules.jsonl", rule))
-        found |= {(rule.predictor, rule.example): rule for rule in extracted}
-        return [found[key] for each in lessons if (key := (each.predictor, each.id)) in found]
-
-    def _cluster(
-        self, student: dspy.Module, micro_rules: Sequence[MicroRule], teacher: Teacher, runner: Runner, run: RunFolder
-    ) -> Rules:
-        rules, report = {}, {}
-        for name, predictor in student.named_predictors():
-            own = [rule for rule in micro_rules if rule.predictor == name]
-            if not own:
-                continue
-            vectors = embed([rule.rule for rule in own], self.embedder)
-            if self.clustering is None:
-                found = search_clusters(vectors, seed=self.seed)
-                labels, params = found.labels, found.params
-            else:
-                labels, params = np.asarray(clone(self.clustering).fit_predict(vectors)), self.clustering.get_params()
-            rules[name] = synthesise(own, labels, predictor.signature.instructions, teacher, runner)
-            clusters: dict[str, list[str]] = {}
-            for rule, label in zip(own, labels.tolist(), strict=True):
-                clusters.setdefault("noise" if label < 0 else str(label), []).append(rule.example)
-            report[name] = {"params": {key: repr(value) for key, value in params.items()}, "clusters": clusters}
-        run.write("clusters.json", report)
-        return rules
+    ) -> Session:
+        student_lm = _student_lm(student)
+        teacher_lm = self.teacher_lm or student_lm
+        for lm in (student_lm, teacher_lm):
+            if self.max_cost is not None and price(lm.model, 1, 1) is None:
+                raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
+        run = RunFolder(self.log_dir, self._configuration(student, trainset, valset, student_lm, teacher_lm))
+        return Session(
+            student=student,
+            student_lm=student_lm,
+            teacher=teacher,
+            teacher_lm=teacher_lm,
+            trainset=trainset,
+            valset=valset,
+            metric=self.metric or getattr(student, "metric", None) or exact_match(student),
+            max_rule_tokens=self.max_rule_tokens,
+            runner=Runner(self.num_threads, self.max_lm_calls, self.max_cost, self.display_progress, run.state.usage),
+            run=run,
+        )
 
     def _configuration(
         self,

@@ -18,12 +18,11 @@ class Usage(BaseModel):
     cost_usd: float | None = None  # None where LiteLLM knows no price
 
     def __add__(self, other: "Usage") -> "Usage":
-        known = self.cost_usd is not None and other.cost_usd is not None
         return Usage(
             calls=self.calls + other.calls,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
-            cost_usd=self.cost_usd + other.cost_usd if known else None,
+            cost_usd=None if None in (self.cost_usd, other.cost_usd) else (self.cost_usd or 0) + (other.cost_usd or 0),
         )
 
 

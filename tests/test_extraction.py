@@ -12,7 +12,8 @@ LESSON = Lesson(
     predictor="answer",
     id="1",
     task="Answer.",
-    text="question: Which tense does the sentence that Mona wrote in 1998 use?\nchoices:\npast\nfuture\nFiji\nNewton\n7",
+    text="question: Which tense does the sentence that Mona wrote in 1998 use?\n"
+    "choices:\npast\nfuture\nFiji\nNewton\n7",
     figures=[],
     answer="future",
     rationale="Verbs with will are future. A week has 7 days, says Newton. Mona wrote will: future.",
@@ -35,6 +36,7 @@ GOOD = "If the question asks for the tense of a sentence, look for 'will': with 
         ("If a sentence has will in it, as in this example, choose future tense.", "in this example"),
         ("If it says which tense does the sentence that mona wrote use, look for will.", "quotes"),
         ("If the sentence that is given, like Mona wrote it, has will, choose future.", "Mona"),
+        ("If the sentence has will in it, take future. Mona used will.", "Mona"),
         ("If the question asks for a place, look at the map: Fiji is the right one.", "Fiji"),
         ("A sentence with the word will is always in the future tense.", "does not say when"),
         ("If the sentence is older than 1998 then its verb has a past form.", "1998"),

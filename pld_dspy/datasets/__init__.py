@@ -26,12 +26,12 @@ def load(
         name: "scienceqa", "spiqa", or a name that an installed package registers under `pld_dspy.datasets`.
         split: "train", "val" or "test", or another split that the source has.
         source: "sample" (generated here, simulated figures) or a folder in the benchmark's official layout.
-        limit: how many examples, drawn at random with `seed`; None for all.
+        limit: at most so many examples, drawn at random with `seed`; None for all.
         seed: of that draw.
         modality: "image"; or "caption" or "text" for models without eyes.
 
     Raises:
-        PLDError: there is no such benchmark, source, split, or not enough examples.
+        PLDError: there is no such benchmark, source or split, or the data are faulty.
     """
     loaders = {entry.name: entry for entry in entry_points(group="pld_dspy.datasets")}
     if name not in loaders:

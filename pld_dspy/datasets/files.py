@@ -35,24 +35,19 @@ def read_image(folder: Path, *parts: str, example: str) -> dspy.Image:
     """Read a figure of an example from a path below `folder`.
 
     Raises:
-        PLDError: the path leads outside the folder, or there is no picture.
+        PLDError: the path has a `..` or leads outside the folder, or there is no picture.
     """
     path = folder.joinpath(*parts)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise PLDError(f"Example {example} names the image {'/'.join(parts)}, which is outside {folder}.")
+    climbs = any(".." in Path(part).parts for part in parts)
+    if climbs or not path.resolve().is_relative_to(folder.resolve()):
+        raise PLDError(f"Example {example} names the image {'/'.join(parts)!r}, which is outside {folder}.")
     if not path.is_file():
         raise PLDError(f"Example {example} needs the image {path}, which is not there.")
     return dspy.Image.from_path(str(path))
 
 
 def choose(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
-    """All items, or a random sample of `limit` of them in their own order; equal seeds choose equally.
-
-    Raises:
-        PLDError: there are fewer than `limit`.
-    """
-    if limit is None:
+    """A random sample of at most `limit` items in their own order, or all of them; equal seeds choose equally."""
+    if limit is None or limit >= len(items):
         return list(items)
-    if not 0 < limit <= len(items):
-        raise PLDError(f"{limit} examples were asked for, but this split has {len(items)}: ask for 1 to {len(items)}.")
     return [items[i] for i in sorted(random.Random(seed).sample(range(len(items)), limit))]

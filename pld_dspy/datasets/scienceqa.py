@@ -19,7 +19,7 @@ def load_scienceqa(
     Args:
         folder: holds problems.json, pid_splits.json, captions.json (for `modality="caption"`) and images/SPLIT/PID/.
         split: a name in pid_splits.json.
-        limit: how many examples, drawn at random; None for all.
+        limit: at most so many examples, drawn at random; None for all.
         seed: of that draw.
         modality: "image" gives the picture; "caption" puts its caption at the end of the context, for models without
             eyes; "text" gives neither.
@@ -53,7 +53,7 @@ def _example(folder: Path, pid: str, problem: Any, captions: dict[str, str], mod
         context = f"{context}\nThe picture shows: {captions[pid]}".strip()
     image = None
     if modality == "image" and picture:
-        image = read_image(folder, "images", str(problem["split"]), pid, str(picture), example=pid)
+        image = read_image(folder / "images", str(problem["split"]), pid, str(picture), example=pid)
     return dspy.Example(
         pid=pid,
         question=question,

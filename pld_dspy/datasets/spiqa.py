@@ -24,7 +24,7 @@ def load_spiqa(
     Args:
         folder: holds train_val/ and test-A/.
         split: "train", "val", or "test" for test-A.
-        limit: how many questions, drawn at random; None for all.
+        limit: at most so many questions, drawn at random; None for all.
         seed: of that draw.
         modality: "image" gives figures and captions; "caption" the captions only; "text" neither.
 
@@ -57,7 +57,7 @@ def _example(folder: Path, images: str, paper: str, number: int, content: Any, m
         raise PLDError(f"Question {id} of SPIQA is incomplete ({error!r}).") from error
     figures = []
     if modality == "image":
-        figures = [read_image(folder, images, paper, str(name), example=id) for name in described]
+        figures = [read_image(folder / images, paper, str(name), example=id) for name in described]
     return dspy.Example(
         question_id=id,
         paper=paper,

@@ -75,7 +75,9 @@ def _problems(skills: list[Skill], rng: random.Random) -> Iterator[tuple[Skill, 
 
 
 def _write_scienceqa(problems: Iterator[tuple[Skill, Problem]], folder: Path, sizes: dict[str, int]) -> None:
-    table, splits, captions = {}, {}, {}
+    table: dict[str, dict] = {}
+    splits: dict[str, list[str]] = {}
+    captions: dict[str, str] = {}
     for split, size in sizes.items():
         splits[split] = [str(len(table) + number) for number in range(1, size + 1)]
         for pid in splits[split]:
@@ -107,7 +109,7 @@ def _write_scienceqa(problems: Iterator[tuple[Skill, Problem]], folder: Path, si
 def _write_spiqa(problems: Iterator[tuple[Skill, Problem]], folder: Path, sizes: dict[str, int]) -> None:
     for split, size in sizes.items():
         questions, images = (folder / place for place in SPLITS[split])
-        papers = {}
+        papers: dict[str, dict] = {}
         for first in range(0, size, FIGURES_OF_A_PAPER):
             paper = f"{split}.{len(papers) + 1:05d}v1"
             figures, asked = {}, []
@@ -115,7 +117,8 @@ def _write_spiqa(problems: Iterator[tuple[Skill, Problem]], folder: Path, sizes:
                 skill, problem = next(problems)
                 table = skill.figure_type == "table"
                 name = f"{paper}-{'Table' if table else 'Figure'}{number}-1.png"
-                _save(problem.figure, images / paper / name)
+                if problem.figure:
+                    _save(problem.figure, images / paper / name)
                 figures[name] = {
                     "caption": problem.caption,
                     "content_type": "table" if table else "figure",

@@ -1,5 +1,6 @@
 """The simulated student: follows the first rule of its prompt that fits the question, and guesses where none does."""
 
+import hashlib
 import random
 import re
 from dataclasses import dataclass
@@ -45,15 +46,17 @@ class Student:
         return (fitting or prompt.figures)[0]
 
     def _said(self, question: str, choices: list[str], figure: Image.Image | None, rules: list[str]) -> str:
-        rng = random.Random(f"{self.seed}/{question}/{choices}/{figure.tobytes() if figure else None}")
+        pixels = hashlib.sha256(figure.tobytes()).hexdigest() if figure else ""
+        rng = random.Random(f"{self.seed}/{question}/{choices}/{pixels}")
         skill = _skill_of(question)
         if skill is None or (figure is None and skill.needs_figure):
             return rng.choice(choices or ["unknown"])
+        seen = figure or Image.new("RGB", (1, 1))
         for rule in rules:
             verdict = skill.understands(rule)
             if verdict is not None:
-                return skill.solve(question, choices, figure, verdict)
-        return rng.choice(skill.options(question, choices, figure))
+                return skill.solve(question, choices, seen, verdict)
+        return rng.choice(skill.options(question, choices, seen))
 
 
 def _skill_of(question: str) -> Skill | None:

@@ -5,6 +5,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from pld_dspy.rehearsal.prompt import Prompt
 from pld_dspy.rehearsal.skills import SKILLS, Skill
@@ -52,11 +53,11 @@ class Teacher:
         skill = skills.most_common(1)[0][0]
         return skill.wording(rng, (votes[skill, True] >= votes[skill, False]) == self._is_right(rng))
 
-    def _repair(self, prompt: Prompt, rng: random.Random) -> list[dict]:
+    def _repair(self, prompt: Prompt, rng: random.Random) -> list[dict[str, Any]]:
         """An edit for each skill that was answered wrongly."""
         rules = [(id, *found) for id, text in _RULE_LINE.findall(prompt.fields["rules"]) if (found := _meaning(text))]
         failed = [skill for text in _QUESTION.split(prompt.fields["failures"]) for skill in SKILLS if skill.asks(text)]
-        edits = []
+        edits: list[dict[str, Any]] = []
         for skill in dict.fromkeys(failed):
             text = skill.wording(rng, self._is_right(rng))
             ids = [id for id, about, _ in rules if about is skill]

@@ -1,11 +1,10 @@
 """Results as tables for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Table
 
-from pld_dspy.evaluation import Evaluation
-from pld_dspy.experiment import BeforeAfter, Summary
+from pld_dspy.experiment import BeforeAfter, Scores, Summary
 from pld_dspy.plan import Plan
 from pld_dspy.usage import Usage
 
@@ -47,11 +46,11 @@ def plan_table(plan: Plan) -> Table:
     return table
 
 
-def score_table(evaluation: Evaluation) -> Table:
+def score_table(scores: Scores) -> Table:
     """One program's score."""
-    table = Table("questions", "score", "unreadable or failed", "input tokens a question")
-    tokens = evaluation.prompt_tokens
-    table.add_row(str(len(evaluation.items)), percent(evaluation.score), str(evaluation.errors), _count(tokens))
+    caption = SIMULATED if scores.model.startswith("rehearsal") else None
+    table = Table("questions", "score", "without a readable answer", "input tokens a question", caption=caption)
+    table.add_row(str(scores.n), percent(scores.score), str(scores.errors), _count(scores.prompt_tokens))
     return table
 
 
@@ -64,7 +63,7 @@ def _count(number: float | None) -> str:
     return "cached" if number is None else f"{number:,.0f}"
 
 
-def _change(of: BeforeAfter, show: object) -> str:
+def _change(of: BeforeAfter, show: Callable[[float | None], str]) -> str:
     return f"{show(of.baseline)} → {show(of.compiled)}"
 
 

@@ -63,10 +63,10 @@ class BarChart(Skill):
             solution=f"The y axis shows {quantity}, of which {better} is better, so the {bar} bar is best: {answer}.",
         )
 
-    def options(self, question: str, choices: list[str], figure: Image.Image | None) -> list[str]:
+    def options(self, question: str, choices: list[str], figure: Image.Image) -> list[str]:
         return drawn(figure, METHODS)
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         heights = {name: mask(figure, METHODS[name], 20).any(axis=1).sum() for name in drawn(figure, METHODS)}
         tallest = "accuracy" in question or not follow_right_rule
-        return (max if tallest else min)(heights, key=heights.get)
+        return (max if tallest else min)(heights, key=lambda name: heights[name])

@@ -68,12 +68,17 @@ class Skill(ABC):
         """Draw one problem; equal generators give equal problems."""
 
     @abstractmethod
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         """Answer from the question and the pixels, following the right rule or the wrong one."""
 
-    def options(self, question: str, choices: list[str], figure: Image.Image | None) -> list[str]:
+    def options(self, question: str, choices: list[str], figure: Image.Image) -> list[str]:
         """What a student that knows no rule would guess from."""
         return choices
+
+    def asked(self, question: str) -> str:
+        """The word or words that the first group of `question_pattern` finds."""
+        found = re.search(self.question_pattern, question, re.IGNORECASE)
+        return found.group(1) if found else ""
 
     def asks(self, question: str) -> bool:
         """Whether this question is one of this skill's."""
@@ -109,6 +114,11 @@ def mask(figure: Image.Image, colour: Colour, tolerance: int = 40) -> np.ndarray
     bands = [np.asarray(band, dtype=np.int16) for band in figure.convert("RGB").split()]
     red, green, blue = (np.abs(band - value) <= tolerance for band, value in zip(bands, colour, strict=True))
     return red & green & blue
+
+
+def columns(where: np.ndarray) -> np.ndarray:
+    """The x of every column of a mask that is not empty, in order."""
+    return np.flatnonzero(where.any(axis=0))
 
 
 def centre(where: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """Two flasks of solution: which one has the higher concentration?"""
 
 import random
-import re
 
 from PIL import Image
 from scipy import ndimage
@@ -27,7 +26,7 @@ class Concentration(Skill):
         "many particles of solute there are in a given volume. When two solutions have the same volume, the one with "
         "more particles has the higher concentration."
     )
-    question_pattern = r"which solution has a higher concentration"
+    question_pattern = r"which solution has a higher concentration of (\w+) particles"
     rule_pattern = r"\bconcentrations?\b"
     right_pattern = r"\bmore (\w+ )?particles\b((?!lower)[^,;:.])*\bhigher concentration"
     wrong_pattern = r"\b(fewer|less) (\w+ )?particles\b((?!lower)[^,;:.])*\bhigher concentration"
@@ -76,8 +75,8 @@ class Concentration(Skill):
             solution=f"Flask A holds {first} particles and flask B {second} in the same volume, so it is {answer}.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
-        where = mask(figure, PARTICLES[re.search(r"of (\w+) particles", question)[1]], 15)
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
+        where = mask(figure, PARTICLES[self.asked(question)], 15)
         first, second = (ndimage.label(half)[1] for half in (where[:, : WIDTH // 2], where[:, WIDTH // 2 :]))
         if first == second:
             return SAME

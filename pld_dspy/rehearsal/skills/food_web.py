@@ -2,7 +2,6 @@
 
 import math
 import random
-import re
 
 import numpy as np
 from PIL import Image
@@ -35,7 +34,7 @@ class FoodWeb(Skill):
         "A food web shows how the organisms of an ecosystem get their food. Its arrows show how matter moves: each "
         "arrow starts at the organism that is eaten and points to the organism that eats it."
     )
-    question_pattern = r"which of these organisms eats the "
+    question_pattern = r"which of these organisms eats the ([a-z ]+)\?"
     rule_pattern = r"\bfood web\b|\beats?\b|\beater\b"
     right_pattern = r"\bhead\b((?!\btail\b)[^,;:.])*\beat(s|er)\b|\beat(s|er)\b((?!\btail\b)[^,;:.])*\bhead\b"
     wrong_pattern = r"\btail\b((?!\bhead\b)[^,;:.])*\beat(s|er)\b|\beat(s|er)\b((?!\bhead\b)[^,;:.])*\btail\b"
@@ -71,26 +70,26 @@ class FoodWeb(Skill):
         for name, spot in zip(chain, spots, strict=True):
             pen.rectangle((*(spot - HALF_BOX), *(spot + HALF_BOX)), fill=COLOUR[name], outline=BLACK, width=2)
             pen.text(tuple(spot), name, fill=BLACK, font=font(18), anchor="mm")
-        name, eaten, eater = chain[asked], chain[asked - 1], chain[asked + 1]
-        others = [other for other in chain if other not in (name, eaten, eater)]
-        choices = [eaten, eater, *rng.sample(others, rng.randint(1, len(others)))]
+        name, prey, hunter = chain[asked], chain[asked - 1], chain[asked + 1]
+        others = [other for other in chain if other not in (name, prey, hunter)]
+        choices = [prey, hunter, *rng.sample(others, rng.randint(1, len(others)))]
         return Problem(
             question=f"Which of these organisms eats the {name}?",
             choices=tuple(rng.sample(choices, len(choices))),
-            answer=eater,
+            answer=hunter,
             hint=f"This diagram shows part of a food web from a {web} ecosystem.",
             figure=image,
             caption="A food web whose arrows show how matter moves.",
-            solution=f"The arrow that leaves the {name} points to the {eater}, so the {eater} eats the {name}.",
+            solution=f"The arrow that leaves the {name} points to the {hunter}, so the {hunter} eats the {name}.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
-        asked = re.search(r"eats the ([a-z ]+)\?", question)[1]
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
+        asked = self.asked(question)
         links = _read(figure, next(names for names in WEBS.values() if asked in names))
-        return dict(links if follow_right_rule else [link[::-1] for link in links])[asked]
+        return dict(links if follow_right_rule else [(eater, eaten) for eaten, eater in links])[asked]
 
 
-def _read(figure: Image.Image, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _read(figure: Image.Image, names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Every arrow of a web as (eaten, eater)."""
     pixels, links = np.asarray(figure.convert("RGB")), []
     arrows, count = ndimage.label(mask(figure, ARROW, 12), np.ones((3, 3)))

@@ -4,7 +4,7 @@ import random
 
 from PIL import Image
 
-from pld_dspy.rehearsal.skills.base import BLACK, RED, WHITE, Problem, Skill, canvas, font, mask
+from pld_dspy.rehearsal.skills.base import BLACK, RED, WHITE, Problem, Skill, canvas, columns, font, mask
 
 WIDTH, HEIGHT = 420, 320
 MATERIALS = {"copper": (236, 205, 180), "iron": (205, 208, 214), "wood": (232, 216, 176), "glass": (212, 236, 232)}
@@ -73,9 +73,8 @@ class HeatFlow(Skill):
             f"{temperatures[1]}. Energy flows from the warmer block to the cooler one: {answer}.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         red = mask(figure, RED)
-        columns = red.any(axis=0).nonzero()[0]
-        middle = (columns[0] + columns[-1]) // 2
+        middle = (columns(red)[0] + columns(red)[-1]) // 2
         left_is_warmer = red[:, :middle].sum() > red[:, middle:].sum()
         return LEFT_TO_RIGHT if left_is_warmer == follow_right_rule else RIGHT_TO_LEFT

@@ -72,7 +72,7 @@ class Lever(Skill):
             f"{right * right_mark}. The {answer} has the larger product, so it goes down.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         weights, pivot = mask(figure, ORANGE, 15), round(centre(mask(figure, BROWN, 15))[0])
         effects = []
         for side, origin in ((weights[:, :pivot], pivot), (weights[:, pivot:], 0)):

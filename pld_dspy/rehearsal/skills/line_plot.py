@@ -5,7 +5,7 @@ import random
 import numpy as np
 from PIL import Image
 
-from pld_dspy.rehearsal.skills.base import BLACK, Problem, Skill, canvas, font, mask
+from pld_dspy.rehearsal.skills.base import BLACK, Problem, Skill, canvas, columns, font, mask
 from pld_dspy.rehearsal.skills.charts import COUNT, DATASETS, METHODS, axes, drawn
 
 LEFT, TOP, RIGHT, BOTTOM = BOX = 74, 14, 518, 286
@@ -64,15 +64,16 @@ class LinePlot(Skill):
             solution=f"{highest} ends highest, but the curve of {first} is the first to become flat.",
         )
 
-    def options(self, question: str, choices: list[str], figure: Image.Image | None) -> list[str]:
+    def options(self, question: str, choices: list[str], figure: Image.Image) -> list[str]:
         return drawn(figure, METHODS)
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
-        flat_from, final = {}, {}
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
+        flat_from: dict[str, int] = {}
+        final: dict[str, int] = {}
         for name in drawn(figure, METHODS):
             curve = mask(figure, METHODS[name], 20)
-            columns = curve.any(axis=0).nonzero()[0]
-            tops = curve.argmax(axis=0)[columns]
-            final[name] = tops[-1]
-            flat_from[name] = columns[abs(tops - tops[-1]) <= 1][0]
-        return min(flat_from, key=flat_from.get) if follow_right_rule else min(final, key=final.get)
+            tops = curve.argmax(axis=0)[columns(curve)]
+            final[name] = int(tops[-1])
+            flat_from[name] = int(columns(curve)[abs(tops - tops[-1]) <= 1][0])
+        height = flat_from if follow_right_rule else final
+        return min(height, key=lambda name: height[name])

@@ -4,7 +4,7 @@ import random
 
 from PIL import Image
 
-from pld_dspy.rehearsal.skills.base import BLACK, BLUE, RED, WHITE, Problem, Skill, canvas, font, mask
+from pld_dspy.rehearsal.skills.base import BLACK, BLUE, RED, WHITE, Problem, Skill, canvas, columns, font, mask
 
 WIDTH, HEIGHT = 420, 160
 
@@ -59,10 +59,10 @@ class Magnets(Skill):
             solution=f"The poles {poles[0][1]} and {poles[1][0]} face each other: {kind} poles, so they {answer}.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         red, blue = mask(figure, RED), mask(figure, BLUE)
-        columns = (red | blue).any(axis=0).nonzero()[0]
-        gap = next(i for i in range(1, len(columns)) if columns[i] - columns[i - 1] > 8)
-        inner = [columns[gap - 1] - 6, columns[gap] + 6]
+        drawn = columns(red | blue)
+        gap = next(i for i in range(1, len(drawn)) if drawn[i] - drawn[i - 1] > 8)
+        inner = [drawn[gap - 1] - 6, drawn[gap] + 6]
         alike = len({bool(red[:, x].sum() > blue[:, x].sum()) for x in inner}) == 1
         return "repel" if alike == follow_right_rule else "attract"

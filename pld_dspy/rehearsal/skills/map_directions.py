@@ -79,7 +79,7 @@ class MapDirections(Skill):
             solution=f"By the compass, {direction} is toward the {side} of the page. {answer} lies farthest that way.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         small = figure.resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.NEAREST)
         red, blue, *spots = (
             complex(*centre(mask(small, colour, 15))) for colour in (RED, BLUE, *(TOWNS[name] for name in choices))

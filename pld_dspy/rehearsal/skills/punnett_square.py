@@ -94,7 +94,7 @@ class PunnettSquare(Skill):
         """The share of the four cells that have so many recessive alleles or more."""
         return f"{sum((one + other).count('a') >= needed for one in parents[0] for other in parents[1])}/4"
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         black = mask(figure, BLACK, 5)
         left, top = ((black.sum(axis=axis) > 1.9 * CELL).argmax() for axis in (0, 1))
         small, capital = mask(figure, RED, 15), mask(figure, BLUE, 15)

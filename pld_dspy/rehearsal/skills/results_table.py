@@ -74,10 +74,10 @@ class ResultsTable(Skill):
             solution=f"The arrow beside {metric} points {way}, so the {winner} number wins: {answer}.",
         )
 
-    def options(self, question: str, choices: list[str], figure: Image.Image | None) -> list[str]:
+    def options(self, question: str, choices: list[str], figure: Image.Image) -> list[str]:
         return [read(figure, LEFT, y, tuple(METHODS)) for y in range(TOP, figure.height, ROW)]
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         metric = question.rstrip("?").split()[-1]
         x = next(x for x in range(LEFT + NAME, figure.width, COLUMN) if read(figure, x, HEADER, METRICS) == metric)
         tip = round(x + TYPE.getlength(metric) + 12)

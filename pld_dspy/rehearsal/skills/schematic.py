@@ -86,10 +86,10 @@ class Schematic(Skill):
             solution=f"The arrow that leaves the {named} has its head at the {answer}, which receives its output.",
         )
 
-    def options(self, question: str, choices: list[str], figure: Image.Image | None) -> list[str]:
+    def options(self, question: str, choices: list[str], figure: Image.Image) -> list[str]:
         return [name for name in drawn(figure, MODULES) if f" {name}?" not in question]
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         grey, places = figure.convert("L"), {}
         for name in drawn(figure, MODULES):
             ys, xs = mask(figure, MODULES[name], 6).nonzero()

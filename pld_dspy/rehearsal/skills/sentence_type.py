@@ -66,7 +66,7 @@ class SentenceType(Skill):
             solution=f"The sentence {reason}, so it is {kind}.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         sentence = question.lower().split("\n")[-1]
         if sentence.endswith(("?", "!")):
             return "interrogative" if sentence.endswith("?") else "exclamatory"

@@ -71,7 +71,7 @@ class VerbTense(Skill):
             solution=f"Look at the verb: {reason[tense]}. So the sentence is in the {TENSES[tense]}.",
         )
 
-    def solve(self, question: str, choices: list[str], figure: Image.Image | None, follow_right_rule: bool) -> str:
+    def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         words = set(question.lower().rstrip(".").split())
         if "will" in words:
             return "future tense"

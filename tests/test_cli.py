@@ -1,0 +1,164 @@
+"""The real command line, in processes of its own, over real sockets where a model is asked."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from loopback import openai_server
+
+PLD = str(Path(sys.executable).parent / "pld")
+SMALL = ("--train", "40", "--val", "20", "--test", "30")
+
+
+def pld(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([PLD, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_compile_then_evaluate_what_it_wrote(tmp_path):
+    done = pld("compile", "scienceqa", *SMALL, "--seed", "1", "--log-dir", "run", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary == json.loads((tmp_path / "run/summary.json").read_text())
+    assert (summary["program"], summary["data"]) == ("scienceqa", "sample")
+    assert summary["n"] == {"train": 40, "val": 20, "test": 30}
+    assert summary["score"]["compiled"] >= summary["score"]["baseline"] + 0.25
+    assert summary["prompt_tokens"]["compiled"] > summary["prompt_tokens"]["baseline"] > 0
+    assert summary["usage"]["teacher"]["calls"] >= 40
+    assert summary["usage"]["student"]["calls"] >= 100
+    assert set(summary["usage"]["student"]) == {"calls", "prompt_tokens", "completion_tokens", "cost_usd"}
+    assert summary["rules"] > 5
+    assert "Extracting rules" in done.stderr
+    assert "Simulated models" in done.stderr
+
+    scored = ("evaluate", "scienceqa", "--test", "30", "--seed", "1", "--json")
+    bare = pld(*scored, cwd=tmp_path)
+    compiled = pld(*scored, "--compiled", "run/program.json", cwd=tmp_path)
+    for each, key in ((bare, "baseline"), (compiled, "compiled")):
+        result = json.loads(each.stdout.splitlines()[-1])
+        assert result["score"] == summary["score"][key]
+        assert (result["program"], result["split"], result["n"]) == ("scienceqa", "test", 30)
+
+
+@pytest.mark.parametrize("engine", ["auto", "litellm"])
+def test_images_and_rules_reach_an_openai_compatible_server(tmp_path, engine):
+    with openai_server() as (address, bodies):
+        done = pld(
+            "compile", "spiqa", "--train", "16", "--val", "6", "--test", "8", "--log-dir", "run", "--json",
+            "--teacher", "openai/big", "--teacher-api-base", address, "--teacher-setting", f"engine={engine}",
+            "--student", "openai/small", "--student-api-base", address, "--student-setting", f"engine={engine}",
+            cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert {body["path"] for body in bodies} == {"/v1/chat/completions"}
+    assert {body["authorization"] for body in bodies} == {"Bearer none"}
+    for role, model in (("teacher", "big"), ("student", "small")):
+        own = [body for body in bodies if body["model"] == model]
+        assert summary["usage"][role]["calls"] == len(own) > 0
+    student = [body for body in bodies if body["model"] == "small"]
+    assert all(body["temperature"] == 0 and body["max_tokens"] == 512 for body in student)
+    rules = [rule["text"] for rule in json.loads((tmp_path / "run/rules/000.json").read_text())["answer"]["rules"]]
+    ruled = 0
+    for body in student:
+        system, user = body["messages"]
+        images = [part for part in user["content"] if part["type"] == "image_url"]
+        assert (system["role"], user["role"], len(images)) == ("system", "user", 3)
+        assert all(part["image_url"]["url"].startswith("data:image/png;base64,") for part in images)
+        text = system["content"] if isinstance(system["content"], str) else system["content"][0]["text"]
+        ruled += all(rule in text for rule in rules)
+        assert not any(rule in part.get("text", "") for rule in rules for part in user["content"])
+    assert ruled >= 6, "the clustered rules were not in the system message when they were validated"
+    extraction = [body for body in bodies if body["model"] == "big" and "## refused ##" in str(body["messages"][-1])]
+    assert all(
+        len([p for p in body["messages"][-1]["content"] if p["type"] == "image_url"]) == 3 for body in extraction
+    )
+    assert len(extraction) >= 16
+
+
+def test_a_dry_run_calls_and_writes_nothing(tmp_path):
+    with openai_server() as (address, bodies):
+        done = pld(
+            "compile", "scienceqa", *SMALL, "--dry-run", "--json", "--teacher", "openai/gpt-4o",
+            "--teacher-api-base", address, "--student", "openai/gpt-4o-mini", "--student-api-base", address,
+            cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    planned = json.loads(done.stdout.splitlines()[-1])
+    assert planned["teacher"]["calls"] >= 40
+    assert planned["student"]["cost_usd"] > 0
+    assert bodies == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compile", "chess"], "There is no program 'chess'"),
+        (["compile", "scienceqa", "--data", "nowhere"], "There is no folder nowhere"),
+        (["compile", "scienceqa", "--data", "."], "not in the ScienceQA layout"),
+        (["compile", "scienceqa", "--data", "hub"], "hub"),
+        (["compile", "scienceqa", "--wrong"], "No such option: --wrong"),
+        (["compile", "scienceqa", "--train", "0"], "--train"),
+        (["compile", "scienceqa", "--modality", "smell"], "--modality"),
+        (["compile", "scienceqa", "--teacher-setting", "x"], "name=value"),
+        (["compile", "scienceqa", "--max-lm-calls", "60", "--test", "30"], "testing alone takes 60"),
+        (["compile", "scienceqa", "--max-cost", "1"], "no price"),
+        (["compile", "scienceqa", "--log-dir", "taken"], "holds no run"),
+        (["evaluate", "scienceqa", "--compiled", "none.json"], "There is no compiled program none.json"),
+        (["evaluate", "scienceqa", "--compiled", "taken/thesis.tex"], "not the state of a ScienceQA"),
+        (["evaluate", "spiqa", "--split", "test-Z"], "no split 'test-Z'"),
+        (["brew"], "No such command 'brew'"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_everything_as_it_was(tmp_path, arguments, says):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/thesis.tex").write_text("precious")
+    done = pld(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["taken", "thesis.tex"]
+
+
+def test_a_server_that_is_not_there_is_named_and_nothing_is_written(tmp_path):
+    done = pld(
+        "compile", "scienceqa", *SMALL, "--student", "openai/small", "--student-api-base", "http://127.0.0.1:9/v1",
+        "--student-setting", "num_retries=0", "--log-dir", "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "error: The model openai/small does not answer" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
+    command = [PLD, "compile", "scienceqa", *SMALL, "--log-dir", "run", "--json"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started = tmp_path / "run/micro_rules.jsonl"
+    for _ in range(600):
+        if started.exists() and len(started.read_text().splitlines()) >= 3:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1].startswith("stopped; the same command")
+    kept = started.read_text().splitlines()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
+    assert started.read_text().splitlines()[: len(kept)] == kept
+    assert json.loads(done.stdout.splitlines()[-1])["score"]["compiled"] > 0.6
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "finished"
+
+
+def test_help_names_the_commands(tmp_path):
+    for arguments in ([], ["--help"]):
+        done = pld(*arguments, cwd=tmp_path)
+        assert "compile" in done.stdout
+        assert "evaluate" in done.stdout
+        assert done.returncode == 0

@@ -1,0 +1,37 @@
+import pytest
+
+from pld_dspy.errors import PLDError
+from pld_dspy.models import language_model
+
+
+def test_settings_are_sent_and_typed():
+    lm = language_model("student", "openai/small", settings=["temperature=0", "max_tokens=64", "engine=litellm"])
+    assert (lm.kwargs["temperature"], lm.kwargs["max_tokens"], lm.engine) == (0, 64, "litellm")
+
+
+def test_a_hosted_key_never_goes_to_another_address(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    lm = language_model("teacher", "openai/big", "http://127.0.0.1:1/v1")
+    assert lm.kwargs["api_key"] == "none"
+    monkeypatch.setenv("PLD_TEACHER_API_KEY", "local")
+    assert language_model("teacher", "openai/big", "http://127.0.0.1:1/v1").kwargs["api_key"] == "local"
+    assert "api_key" not in language_model("teacher", "openai/big").kwargs
+
+
+def test_the_rehearsal_takes_its_own_settings():
+    assert language_model("teacher", "rehearsal", settings=["error_rate=0.5"], seed=3).model.startswith(
+        "rehearsal:seed=3,error_rate=0.5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("openai/x", ["temperature"], "name=value"),
+        ("rehearsal", ["temperature=0"], "cannot be set up"),
+        ("openai/", [], "no model id"),
+    ],
+)
+def test_what_cannot_be_is_said(name, settings, says):
+    with pytest.raises(PLDError, match=says):
+        language_model("student", name, settings=settings)

@@ -1,0 +1,264 @@
+import json
+import subprocess
+import sys
+
+import dspy
+import pytest
+from dspy.lm15 import TransportError
+from scripted import examples, scripted
+from sklearn.cluster import DBSCAN
+
+from pld_dspy import PLDError, PLDTeleprompter
+from pld_dspy.datasets import load
+from pld_dspy.evaluation import Evaluator
+from pld_dspy.rehearsal import rehearsal_lm
+from pld_dspy.runner import Runner
+from programs import SPIQA, ScienceQA
+
+GOOD = "If the question asks whether something is a number, say yes to it."
+
+
+def score(program, tests):
+    return Evaluator(program.metric, Runner(2))(program, tests, "testing").score
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("make", [ScienceQA, SPIQA])
+def test_the_compiled_student_beats_the_student_and_the_rules_are_why(make, seed):
+    tests = load(make.dataset, "test", limit=80, seed=seed)
+    student = make()
+    with dspy.context(lm=rehearsal_lm(seed)):
+        before = score(student, tests)
+        compiled = PLDTeleprompter(seed=seed, num_threads=2).compile(student)
+        after = score(compiled, tests)
+        assert after - before >= 0.25
+        for predictor, original in zip(compiled.predictors(), student.predictors(), strict=True):
+            assert predictor.signature.instructions.startswith(original.signature.instructions)
+            predictor.signature = original.signature
+        assert score(compiled, tests) == before
+    assert compiled.pld.validation["compiled"] >= compiled.pld.validation["clustered"]
+
+
+def test_equal_seeds_compile_equal_programs():
+    train, val = load("scienceqa", "train", limit=45), load("scienceqa", "val", limit=20)
+    states = []
+    for threads in (1, 3):
+        with dspy.context(lm=rehearsal_lm(seed=5)):
+            compiled = PLDTeleprompter(seed=5, num_threads=threads).compile(ScienceQA(), trainset=train, valset=val)
+        states.append(json.dumps(compiled.dump_state()))
+    assert states[0] == states[1]
+
+
+def test_a_fresh_session_works_as_the_readme_says(tmp_path):
+    code = """
+import dspy
+from pld_dspy import PLDTeleprompter
+from pld_dspy.rehearsal import rehearsal_lm
+from programs import ScienceQA
+dspy.configure(lm=rehearsal_lm())
+student = ScienceQA()
+before = student.dump_state()
+compiled = PLDTeleprompter().compile(student)
+assert student.dump_state() == before
+assert compiled is not student
+compiled.save("program.json")
+print(len(compiled.pld.rules["answer"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) >= 8
+    loaded = ScienceQA()
+    loaded.load(tmp_path / "program.json")
+    assert loaded.answer.signature.instructions.count("\n- ") == int(done.stdout.split()[-1])
+
+
+def world(prompt):
+    """A teacher of one rule, and a student that says yes when it has read it."""
+    if "rule" in prompt.outputs:
+        return {"rule": GOOD, "reasoning": "Because.", "question_kind": "numbers"}
+    if "edits" in prompt.outputs:
+        return {"edits": "[]", "reasoning": "Nothing."}
+    return dict.fromkeys(prompt.outputs, "yes" if GOOD in prompt.system else "no")
+
+
+class TwoSteps(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.think = dspy.Predict("question -> thought")
+        self.decide = dspy.ChainOfThought("question, thought -> answer")
+
+    def forward(self, question):
+        return self.decide(question=question, thought=self.think(question=question).thought)
+
+
+def test_any_module_compiles_with_exact_match_and_a_valset_of_its_own():
+    student = TwoSteps()
+    with dspy.context(lm=scripted(world)):
+        compiled = PLDTeleprompter(num_threads=1, max_iterations=1).compile(student, trainset=examples(9))
+    assert list(compiled.pld.rules) == ["decide.predict"], "only the predictor whose outputs are labelled"
+    assert compiled.pld.rules["decide.predict"].rules[0].support == 6
+    assert compiled.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
+    assert compiled.think.signature == student.think.signature
+
+
+def test_every_predictor_with_labels_learns():
+    trainset = [example.copy(thought="yes") for example in examples(4)]
+    with dspy.context(lm=scripted(world)):
+        compiled = PLDTeleprompter().compile(TwoSteps(), trainset=trainset, valset=trainset)
+    assert set(compiled.pld.rules) == {"think", "decide.predict"}
+    assert GOOD in compiled.think.signature.instructions
+
+
+def test_the_teacher_is_asked_on_its_own_model():
+    teacher, student = scripted(world), scripted(world)
+    with dspy.context(lm=student):
+        compiled = PLDTeleprompter(teacher_lm=teacher).compile(dspy.Predict("question -> answer"), trainset=examples(6))
+    assert all("rule" in prompt.outputs or "edits" in prompt.outputs for prompt in teacher.engine.prompts)
+    assert all(prompt.outputs == ["answer"] for prompt in student.engine.prompts)
+    assert compiled.pld.usage["teacher"].calls == len(teacher.engine.prompts)
+    assert compiled.pld.usage["student"].calls == len(student.engine.prompts)
+
+
+def test_nothing_is_asked_twice():
+    lm = rehearsal_lm()
+    asked = []
+    complete = lm.engine.complete
+    lm.engine.complete = lambda request: (asked.append(str(request)), complete(request))[1]
+    with dspy.context(lm=lm):
+        PLDTeleprompter(num_threads=2).compile(
+            ScienceQA(), trainset=load("scienceqa", "train", limit=45), valset=load("scienceqa", "val", limit=20)
+        )
+    assert len(asked) == len(set(asked)) > 80
+
+
+def test_a_scikit_learn_estimator_and_another_embedder_may_be_passed():
+    seen = []
+
+    def embedder(texts):
+        seen.extend(texts)
+        return [[1.0, float(i)] for i, _ in enumerate(texts)]
+
+    with dspy.context(lm=scripted(world)):
+        compiled = PLDTeleprompter(embedder=embedder, clustering=DBSCAN(eps=0.0001, min_samples=1)).compile(
+            dspy.Predict("question -> answer"), trainset=examples(6)
+        )
+    assert seen == [GOOD] * 4
+    assert len(compiled.pld.rules["self"]) == 4, "vectors that differ stay apart, whatever the texts say"
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path):
+    trainset, valset = load("scienceqa", "train", limit=30), load("scienceqa", "val", limit=12)
+
+    def run(lm, folder):
+        with dspy.context(lm=lm):
+            return PLDTeleprompter(log_dir=folder, num_threads=1).compile(ScienceQA(), trainset=trainset, valset=valset)
+
+    whole_lm, whole = rehearsal_lm(), []
+    complete = whole_lm.engine.complete
+    whole_lm.engine.complete = lambda request: (whole.append(request), complete(request))[1]
+    expected = run(whole_lm, tmp_path / "whole")
+
+    lm, asked = rehearsal_lm(), []
+    simulate = lm.engine.complete
+
+    def dies_at_30(request):
+        asked.append(request)
+        if len(asked) == 30:
+            raise KeyboardInterrupt
+        return simulate(request)
+
+    lm.engine.complete = dies_at_30
+    with pytest.raises(KeyboardInterrupt):
+        run(lm, tmp_path / "stopped")
+    assert json.loads((tmp_path / "stopped/run.json").read_text())["status"] == "stopped"
+    compiled = run(lm, tmp_path / "stopped")
+    assert compiled.dump_state() == expected.dump_state()
+    assert len(asked) == len(whole) + 1, "only the interrupted call was made again"
+    assert compiled.pld.usage["teacher"].calls == expected.pld.usage["teacher"].calls
+    assert json.loads((tmp_path / "stopped/run.json").read_text())["status"] == "finished"
+
+
+def test_the_run_folder_has_what_a_person_wants_to_read(tmp_path, rehearsal):
+    PLDTeleprompter(log_dir=tmp_path / "run").compile(
+        ScienceQA(), trainset=load("scienceqa", "train", limit=30), valset=load("scienceqa", "val", limit=12)
+    )
+    run = tmp_path / "run"
+    names = {path.name for path in run.iterdir()}
+    assert names >= {"run.json", "micro_rules.jsonl", "clusters.json", "rules", "evaluations.jsonl", "prompt.md"}
+    assert not [path for path in run.rglob("*") if path.suffix in {".part", ".pkl"}]
+    latest = json.loads(sorted((run / "rules").iterdir())[-1].read_text())["answer"]["rules"]
+    prompt = (run / "prompt.md").read_text()
+    assert all(f"- {rule['text']}" in prompt for rule in latest)
+    clustered = json.loads((run / "clusters.json").read_text())["answer"]["clusters"]
+    micro_rules = (run / "micro_rules.jsonl").read_text().splitlines()
+    assert sum(map(len, clustered.values())) == len(micro_rules) <= 30
+
+
+@pytest.mark.parametrize("cap", [1, 20, 40, 60, 75])
+def test_a_budget_returns_the_best_so_far_and_is_kept(cap):
+    with dspy.context(lm=rehearsal_lm()):
+        compiled = PLDTeleprompter(max_lm_calls=cap, num_threads=1).compile(
+            ScienceQA(), trainset=load("scienceqa", "train", limit=30), valset=load("scienceqa", "val", limit=20)
+        )
+    assert compiled.pld.budget_spent
+    assert sum(usage.calls for usage in compiled.pld.usage.values()) <= cap + 1  # a refused rule is written twice
+    assert bool(compiled.pld.rules) == (cap > 20)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"trainset": []}, "training set is empty"),
+        ({"trainset": examples(5), "valset": []}, "validation set is empty"),
+        ({"trainset": examples(2)}, "too few"),
+        ({"trainset": [example.without("answer", "id") for example in examples(5)]}, "no labels"),
+        ({}, "declares no sample"),
+    ],
+)
+def test_data_that_teach_nothing_are_refused_before_any_call(settings, says, tmp_path):
+    lm = scripted(world)
+    with dspy.context(lm=lm), pytest.raises(PLDError, match=says):
+        PLDTeleprompter(log_dir=tmp_path / "run").compile(dspy.Predict("question -> answer"), **settings)
+    assert lm.engine.prompts == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_student_without_a_model_is_told_so():
+    with dspy.context(lm=None), pytest.raises(PLDError, match="no language model"):
+        PLDTeleprompter().compile(dspy.Predict("question -> answer"), trainset=examples(5))
+
+
+def test_a_cost_cap_needs_a_price():
+    with dspy.context(lm=scripted(world)), pytest.raises(PLDError, match="no price"):
+        PLDTeleprompter(max_cost=1.0).compile(dspy.Predict("question -> answer"), trainset=examples(5))
+
+
+def test_a_model_that_does_not_answer_leaves_nothing_behind(tmp_path):
+    def script(prompt):
+        raise TransportError("connection refused")
+
+    with dspy.context(lm=scripted(script)), pytest.raises(PLDError, match="does not answer"):
+        PLDTeleprompter(log_dir=tmp_path / "run").compile(dspy.Predict("question -> answer"), trainset=examples(5))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_raises_is_named(tmp_path):
+    def strict(example, prediction):
+        raise KeyError("unit")
+
+    with dspy.context(lm=scripted(world)), pytest.raises(PLDError, match="metric strict failed on example q"):
+        PLDTeleprompter(strict, log_dir=tmp_path / "run").compile(
+            dspy.Predict("question -> answer"), trainset=examples(5)
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_that_writes_nothing_usable_is_an_error_and_the_scores_are_kept(tmp_path):
+    def script(prompt):
+        return dict.fromkeys(prompt.outputs, "?")
+
+    with dspy.context(lm=scripted(script)), pytest.raises(PLDError, match="no usable rule"):
+        PLDTeleprompter(log_dir=tmp_path / "run").compile(dspy.Predict("question -> answer"), trainset=examples(6))
+    state = json.loads((tmp_path / "run/run.json").read_text())
+    assert state["status"].startswith("failed: The teacher wrote no usable rule")
+    assert len((tmp_path / "run/evaluations.jsonl").read_text().splitlines()) == 2
+    assert not (tmp_path / "run/program.json").exists()
