@@ -14,6 +14,7 @@ from pld_dspy.examples import example_id, present
 from pld_dspy.rules import Edit, RuleSet
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
+from pld_dspy.wording import flaw
 
 Rules = Mapping[str, RuleSet]  # by predictor name
 Answered = tuple[dspy.Example, str]  # an example and the student's answer in words
@@ -83,7 +84,17 @@ class Resolver:
                 candidate = {**best, proposal.predictor: edited}
                 after = self.evaluate(self.build(candidate), self.valset, f"Validating version {edited.version}").score
                 accepted = after >= score
-                report(Step(iteration=iteration, before=score, after=after, accepted=accepted, **proposal._asdict()))
+                report(
+                    Step(
+                        iteration=iteration,
+                        predictor=proposal.predictor,
+                        edits=edits,
+                        failures=proposal.failures,
+                        before=score,
+                        after=after,
+                        accepted=accepted,
+                    )
+                )
                 if accepted:
                     best, score, changed = candidate, after, True
                     accept(best)
@@ -133,10 +144,14 @@ class Resolver:
 
 
 def applicable(edits: Sequence[Edit], rules: RuleSet) -> list[Edit]:
-    """The edits that name only rules which are still there when their turn comes."""
+    """The edits that can be made and change something: their rules are still there when their turn comes, and their
+    text is a rule that the rule set does not have yet."""
     kept: list[Edit] = []
     for edit in edits:
-        if set(edit.ids) <= {rule.id for rule in rules.rules}:
+        there = {rule.id for rule in rules.rules}
+        untouched = {rule.text for rule in rules.rules if edit.operation != "merge" or rule.id not in edit.ids}
+        new_text = edit.operation == "delete" or (not flaw(edit.text) and " ".join(edit.text.split()) not in untouched)
+        if new_text and set(edit.ids) <= there:
             rules = rules.apply([edit])
             kept.append(edit)
     return kept

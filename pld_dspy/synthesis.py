@@ -8,6 +8,7 @@ import numpy as np
 from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
+from pld_dspy.wording import flaw
 
 MOST_RULES = 20  # wordings of a cluster that the teacher is shown
 
@@ -26,7 +27,7 @@ def synthesise(
         runner: makes the calls.
 
     Returns:
-        Version 0 of the rule set, best supported rules first. Where the teacher's reply for a cluster cannot be read,
+        Version 0 of the rule set, best supported rules first. Where the teacher's reply for a cluster is no rule,
         the cluster keeps the wording of its first micro-rule.
     """
     clusters: dict[int, list[MicroRule]] = defaultdict(list)
@@ -35,8 +36,9 @@ def synthesise(
     groups = list(clusters.values())
     wordings = [list(dict.fromkeys(member.rule for member in group)) for group in groups]
 
-    def ask(rules: list[str]) -> str:
-        return " ".join((teacher.synthesise(task=task, rules=rules[:MOST_RULES]).rule or "").split())
+    def ask(rules: list[str]) -> str | None:
+        rule = teacher.synthesise(task=task, rules=rules[:MOST_RULES]).rule or ""
+        return None if flaw(rule) else rule
 
     several = [rules for rules in wordings if len(rules) > 1]
     united = iter(runner.map(ask, several, "Uniting rules"))

@@ -3,53 +3,12 @@ import pytest
 from scripted import examples, scripted
 
 from pld_dspy.errors import PLDError
-from pld_dspy.extraction import ATTEMPTS, Lesson, extract, flaw, lesson
+from pld_dspy.extraction import ATTEMPTS, Lesson, extract, lesson
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
 from programs import ScienceQA
 
-LESSON = Lesson(
-    predictor="answer",
-    id="1",
-    task="Answer.",
-    text="question: Which tense does the sentence that Mona wrote in 1998 use?\n"
-    "choices:\npast\nfuture\nFiji\nNewton\n7",
-    figures=[],
-    answer="future",
-    rationale="Verbs with will are future. A week has 7 days, says Newton. Mona wrote will: future.",
-    lecture="Verbs with will are future. A week has 7 days, says Newton.",
-)
 GOOD = "If the question asks for the tense of a sentence, look for 'will': with it the tense is future."
-
-
-@pytest.mark.parametrize(
-    ("rule", "problem"),
-    [
-        (GOOD, None),
-        ("If the question asks for days, think of Newton and the 7 days of a week.", None),
-        ("", "empty"),
-        ("Future tense.", "fragment"),
-        ("If this is so then check that. " * 20, "more than"),
-        ("If the question asks for a tense, then choose option B at once.", "letter"),
-        ("If the question asks for a tense, then (B) is the one to take.", "letter"),
-        ("If the question asks for a tense, the answer is A in most cases.", "letter"),
-        ("If a sentence has will in it, as in this example, choose future tense.", "in this example"),
-        ("If it says which tense does the sentence that mona wrote use, look for will.", "quotes"),
-        ("If the sentence that is given, like Mona wrote it, has will, choose future.", "Mona"),
-        ("If the sentence has will in it, take future. Mona used will.", "Mona"),
-        ("If the question asks for a place, look at the map: Fiji is the right one.", "Fiji"),
-        ("A sentence with the word will is always in the future tense.", "does not say when"),
-        ("If the sentence is older than 1998 then its verb has a past form.", "1998"),
-    ],
-)
-def test_flaw(rule, problem):
-    found = flaw(rule, LESSON)
-    assert (found is None) if problem is None else (problem in found)
-
-
-def test_a_demonstration_must_not_come_back_as_a_rule():
-    shown = "The picture shows: a traffic light with its lowest lamp lit, above a blue car."
-    assert "lowest lamp" in flaw("If it burns, a traffic light with its lowest lamp lit is shown.", LESSON, shown)
 
 
 def test_lesson_tells_the_teacher_the_answer_in_words_and_shows_the_picture():
@@ -105,3 +64,11 @@ def test_a_teacher_without_one_usable_rule_is_an_error_that_says_why(reply):
 
 def test_no_lessons_no_calls():
     assert extract([], Teacher(), Runner(1)) == []
+
+
+def test_a_rule_may_not_repeat_its_example_or_the_teachers_demonstrations():
+    example = dspy.Example(id="1", question="Did Mona go?", answer="yes").with_inputs("question")
+    shown = Teacher().extract.demos[1]["example"].split("shows: ")[1].split("\n")[0]
+    replies = iter(["If somebody asks whether Mona went, say yes.", f"If it shows {shown}, then say yes."])
+    with dspy.context(lm=scripted(lambda prompt: {"rule": next(replies)})), pytest.raises(PLDError, match="quotes"):
+        extract([lesson(dspy.Predict("question -> answer"), "self", example)], Teacher(), Runner(1))

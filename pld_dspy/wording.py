@@ -1,0 +1,61 @@
+"""What makes a text unusable as a general rule."""
+
+import re
+
+MAX_WORDS = 90
+QUOTED_WORDS = 7  # as many words of an example in a row are a quotation
+_WORD = re.compile(r"\w+(?:['’]\w+)?")
+_CONDITION = re.compile(r"\W*(?:if|when|whenever|where|for|to)\b", re.IGNORECASE)
+_OPTION_LETTER = re.compile(
+    r"\((?-i:[A-H])\)|\b(?:option|choice|letter|answer(?: is)?:?) ?[\"']?(?-i:[A-H])\b", re.IGNORECASE
+)
+_THIS_EXAMPLE = re.compile(r"\bin this (?:case|example|question)\b|\bthe (?:given|correct) answer is\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\b\d[\d.,]*\d\b|\b[4-9]\b")  # small numbers are as often general knowledge
+_NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+\b")  # capitalised inside a sentence
+
+
+def flaw(rule: str) -> str | None:
+    """What makes a text no rule, or None.
+
+    A rule begins with when it applies. It is neither empty nor a treatise, and names no option by its letter and no
+    single example.
+    """
+    words = _WORD.findall(rule)
+    if len(words) < 4:
+        return "the rule is empty or a fragment"
+    if len(words) > MAX_WORDS:
+        return f"the rule has more than {MAX_WORDS} words"
+    if _OPTION_LETTER.search(rule):
+        return "the rule names an option by its letter"
+    if not _CONDITION.match(rule):
+        return "the rule does not say when it applies; begin with the kind of question: If ..."
+    if match := _THIS_EXAMPLE.search(rule):
+        return f"the rule speaks of its example ({match.group()!r})"
+    return None
+
+
+def leak(rule: str, example: str, general: str = "") -> str | None:
+    """What a rule took over from its example that is no general knowledge, or None: a quotation, a name or a number.
+
+    Args:
+        rule: the rule.
+        example: the inputs of the example, and of others that must not be quoted.
+        general: names and numbers in this text may be used.
+    """
+    if quoted := _quotation(rule, example):
+        return f"the rule quotes an example: {quoted!r}"
+    own = set(_WORD.findall(example)) - set(_WORD.findall(general))
+    names = set(_NAME.findall(rule)) | set(_WORD.findall(rule)) & set(_NAME.findall(example))
+    for kind, found in (("names", names), ("has the number", set(_NUMBER.findall(rule)))):
+        if taken := own & found:
+            return f"the rule {kind} {', '.join(sorted(taken))} from its example"
+    return None
+
+
+def _quotation(rule: str, text: str) -> str | None:
+    words, there = _WORD.findall(rule.casefold()), " ".join(_WORD.findall(text.casefold()))
+    for start in range(len(words) - QUOTED_WORDS + 1):
+        span = " ".join(words[start : start + QUOTED_WORDS])
+        if f" {span} " in f" {there} ":
+            return span
+    return None
