@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from loopback import openai_server
 
+from pld_dspy.rehearsal.sample import write_sample
+
 PLD = str(Path(sys.executable).parent / "pld")
 SMALL = ("--train", "40", "--val", "20", "--test", "30")
 
@@ -61,7 +63,8 @@ def test_images_and_rules_reach_an_openai_compatible_server(tmp_path, engine):
         own = [body for body in bodies if body["model"] == model]
         assert summary["usage"][role]["calls"] == len(own) > 0
     student = [body for body in bodies if body["model"] == "small"]
-    assert all(body["temperature"] == 0 and body["max_tokens"] == 512 for body in student)
+    assert all(body["temperature"] == 0 for body in student)
+    assert {body.get("max_tokens") or body.get("max_completion_tokens") for body in student} == {512}
     rules = [rule["text"] for rule in json.loads((tmp_path / "run/rules/000.json").read_text())["answer"]["rules"]]
     ruled = 0
     for body in student:
@@ -162,3 +165,15 @@ def test_help_names_the_commands(tmp_path):
         assert "compile" in done.stdout
         assert "evaluate" in done.stdout
         assert done.returncode == 0
+
+
+def test_a_teacher_that_returns_nothing_usable_ends_with_one_line_and_keeps_the_scores(tmp_path):
+    write_sample("scienceqa", tmp_path / "data", {"train": 6, "val": 3, "test": 3})
+    problems = tmp_path / "data/problems.json"
+    unknown = {pid: {**problem, "question": "Why?"} for pid, problem in json.loads(problems.read_text()).items()}
+    problems.write_text(json.dumps(unknown))
+    done = pld("compile", "scienceqa", "--data", "data", "--log-dir", "run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: The teacher wrote no usable rule for any of 6 examples")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "evaluations.jsonl"}
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"].startswith("failed: The teacher wrote")

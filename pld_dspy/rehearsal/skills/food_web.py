@@ -98,5 +98,6 @@ def _read(figure: Image.Image, names: tuple[str, ...]) -> list[tuple[str, str]]:
         head = points[np.hypot(*(points - tail).T).argmax()]
         step = 12 * (head - tail) / np.hypot(*(head - tail))
         boxes = [pixels[y - 8 : y + 9, x - 8 : x + 9] for y, x in np.array((tail - step, head + step)).astype(int)]
-        links.append(tuple(max(names, key=lambda name: (box == COLOUR[name]).all(axis=2).sum()) for box in boxes))
+        eaten, eater = (max(names, key=lambda name: (box == COLOUR[name]).all(axis=2).sum()) for box in boxes)
+        links.append((eaten, eater))
     return links
