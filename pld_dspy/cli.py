@@ -39,6 +39,7 @@ Threads = Annotated[int, typer.Option(min=1, help="Model calls side by side.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 
 Result = TypeVar("Result", bound=BaseModel)
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 STUDENT_SETTINGS = ("temperature=0", "max_tokens=512")
 
 
@@ -84,6 +85,7 @@ def compile_(
         raise PLDError(
             f"--max-lm-calls {max_lm_calls} leaves nothing for compiling: testing alone takes {for_testing}."
         )
+    folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
     teleprompter = PLDTeleprompter(
         teacher_lm=teacher_lm,
         max_rule_tokens=max_rule_tokens,
@@ -91,11 +93,16 @@ def compile_(
         num_threads=num_threads,
         max_lm_calls=None if max_lm_calls is None else max_lm_calls - for_testing,
         max_cost=max_cost,
-        log_dir=log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}",
+        log_dir=folder,
         display_progress=True,
         seed=seed,
     )
-    _show(compile_and_score(task, teleprompter, student_lm), lambda summary: tables.summary_table([summary]), json)
+    try:
+        summary = compile_and_score(task, teleprompter, student_lm)
+    except KeyboardInterrupt:
+        print(f"stopped; the same command with --log-dir {folder} goes on from here", file=sys.stderr)
+        raise
+    _show(summary, lambda summary: tables.summary_table([summary]), json)
 
 
 @app.command()
@@ -139,14 +146,14 @@ def demo(seed: Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
 def main() -> NoReturn:
     """Run the command; bad input and models that do not answer end it with one line and exit code 2."""
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (PLDError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        print("stopped; the same command with the same --log-dir goes on from here", file=sys.stderr)
-        os._exit(130)  # calls in flight would keep the process alive until they are answered
+    if code == INTERRUPTED:
+        os._exit(code)  # calls in flight would keep the process alive until they are answered
+    sys.exit(code)
 
 
 def _student(name: str, api_base: str | None, settings: list[str] | None, seed: int) -> dspy.LM:

@@ -27,7 +27,7 @@ def world(edits):
     return scripted(script)
 
 
-def resolve(lm, **settings):
+def resolve(lm, rules=RULES, **settings):
     accepted, steps = [], []
     runner = Runner(1)
     resolver = Resolver(
@@ -41,7 +41,7 @@ def resolve(lm, **settings):
         **settings,
     )
     with dspy.context(lm=lm):
-        best = resolver.resolve(RULES, accepted.append, steps.append)
+        best = resolver.resolve(rules, accepted.append, steps.append)
     return best, accepted, steps
 
 
@@ -58,31 +58,24 @@ def test_an_edit_that_helps_is_accepted_and_the_loop_ends_when_nothing_fails():
 
 
 def test_an_edit_that_lowers_the_validation_score_is_refused():
-    lm = world([{"operation": "delete", "ids": ["R1"]}])
-    good = {"self": RuleSet.of([("To numbers say yes", ["q0"])])}
-
     def script(prompt):
         if "edits" in prompt.outputs:
             return {"edits": '[{"operation": "delete", "ids": ["R1"]}]', "reasoning": "bad advice"}
-        training = "Is v" not in prompt.fields["question"]
-        return {"answer": "yes" if "say yes" in prompt.system and not training else "no"}
+        validating = "Is v" in prompt.fields["question"]
+        return {"answer": "yes" if "say yes" in prompt.system and validating else "no"}
 
-    lm = scripted(script)
-    accepted, steps = [], []
-    runner = Runner(1)
-    with dspy.context(lm=lm):
-        best = Resolver(
-            build=lambda rules: instruct(STUDENT, rules),
-            evaluate=Evaluator(exact_match(STUDENT), runner),
-            teacher=Teacher(),
-            teacher_context=contextlib.nullcontext,
-            runner=runner,
-            trainset=examples(5),
-            valset=[example.copy(question="Is v it?") for example in examples(3)],
-        ).resolve(good, accepted.append, steps.append)
+    good = {"self": RuleSet.of([("To numbers say yes", ["q0"])])}
+    best, accepted, steps = resolve(scripted(script), good)
     assert best == good
     assert accepted == []
-    assert [(step.before, step.after, step.accepted) for step in steps] == [(1.0, 0.0, False)]
+    assert {(step.before, step.after, step.accepted) for step in steps} == {(1.0, 0.0, False)}
+
+
+def test_an_edit_at_equal_score_is_taken():
+    lm = world([{"operation": "revise", "ids": ["R2"], "text": "To be clear, be brief"}])
+    best, _, steps = resolve(lm, max_iterations=1)
+    assert best["self"]["R2"].text == "To be clear, be brief"
+    assert [(step.before, step.after, step.accepted) for step in steps] == [(0.0, 0.0, True)]
 
 
 def test_the_teacher_sees_failures_and_successes_of_the_training_set_only():
