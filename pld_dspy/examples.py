@@ -67,12 +67,17 @@ def labelled_predictors(student: dspy.Module, trainset: Sequence[dspy.Example]) 
     (a program that renames its last predictor's output), the last predictor learns from all labels.
 
     Raises:
-        PLDError: the student has no predictor, or the examples have no labels.
+        PLDError: the student has no predictor, or the examples do not say what their inputs are or have no labels.
     """
     predictors = dict(student.named_predictors())
     if not predictors:
         raise PLDError(f"{type(student).__name__} has no predictor (dspy.Predict) to write rules for.")
-    labels = {name for example in trainset for name, value in example.labels().items() if value not in (None, "")}
+    try:
+        labels = {name for example in trainset for name, value in example.labels().items() if value not in (None, "")}
+    except ValueError as error:
+        raise PLDError(
+            "A training example does not say what its inputs are: call .with_inputs(...) on each."
+        ) from error
     labels -= {*RATIONALE_FIELDS, *ID_FIELDS}
     if not labels:
         raise PLDError("The training examples have no labels: give each one its answer and call .with_inputs(...).")

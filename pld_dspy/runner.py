@@ -88,6 +88,8 @@ class Runner:
                 `dspy.settings.max_errors` failed for another reason than an unreadable reply.
             Exception: whatever else `function` raises.
         """
+        if not items:
+            return []
         fatal: list[Exception] = []
         failures = 0
         lock = threading.Lock()

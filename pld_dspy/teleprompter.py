@@ -147,7 +147,13 @@ class PLDTeleprompter(Teleprompter):
         for lm in (student_lm, teacher_lm):
             if self.max_cost is not None and price(lm.model, 1, 1) is None:
                 raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
-        run = RunFolder(self.log_dir, self._configuration(student, trainset, valset, student_lm, teacher_lm))
+        configuration = {
+            **self._configuration(student, trainset, valset),
+            "student": _described(student_lm),
+            "teacher": _described(teacher_lm),
+            "teacher_prompts": program_fingerprint(teacher),
+        }
+        run = RunFolder(self.log_dir, configuration)
         return Session(
             student=student,
             student_lm=student_lm,
@@ -162,12 +168,7 @@ class PLDTeleprompter(Teleprompter):
         )
 
     def _configuration(
-        self,
-        student: dspy.Module,
-        trainset: Sequence[dspy.Example],
-        valset: Sequence[dspy.Example],
-        student_lm: dspy.BaseLM,
-        teacher_lm: dspy.BaseLM,
+        self, student: dspy.Module, trainset: Sequence[dspy.Example], valset: Sequence[dspy.Example]
     ) -> dict[str, Any]:
         data = hashlib.sha256("".join(fingerprint(example) for example in (*trainset, *valset)).encode()).hexdigest()
         return {
@@ -175,14 +176,20 @@ class PLDTeleprompter(Teleprompter):
             "instructions": program_fingerprint(student),
             "data": data[:12],
             "n": {"train": len(trainset), "val": len(valset)},
-            "student": student_lm.model,
-            "teacher": teacher_lm.model,
             "embedder": getattr(self.embedder, "__name__", type(self.embedder).__name__),
             "clustering": "search" if self.clustering is None else repr(self.clustering),
             "max_rule_tokens": self.max_rule_tokens,
             "max_iterations": self.max_iterations,
             "seed": self.seed,
         }
+
+
+def _described(lm: dspy.BaseLM) -> str:
+    """A model and what it is asked with, without addresses and keys."""
+    asked = {
+        name: lm.kwargs.get(name) for name in ("temperature", "top_p", "seed", "max_tokens", "max_completion_tokens")
+    }
+    return " ".join([lm.model, *(f"{name}={value}" for name, value in asked.items() if value is not None)])
 
 
 def _student_lm(student: dspy.Module) -> dspy.BaseLM:

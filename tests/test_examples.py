@@ -53,6 +53,11 @@ def test_examples_without_an_answer_are_refused(labels):
         labelled_predictors(Two(), [dspy.Example(question="q", **labels).with_inputs("question")])
 
 
+def test_examples_that_do_not_say_what_their_inputs_are_are_refused():
+    with pytest.raises(PLDError, match="with_inputs"):
+        labelled_predictors(Two(), [dspy.Example(question="q", answer="a")])
+
+
 def test_a_program_without_predictors_is_refused():
     class Empty(dspy.Module):
         pass

@@ -8,7 +8,7 @@ from dspy.lm15 import TransportError
 from scripted import examples, scripted
 from sklearn.cluster import DBSCAN
 
-from pld_dspy import PLDError, PLDTeleprompter
+from pld_dspy import PLDError, PLDTeleprompter, Teacher
 from pld_dspy.datasets import load
 from pld_dspy.evaluation import Evaluator
 from pld_dspy.rehearsal import rehearsal_lm
@@ -175,6 +175,27 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path):
     assert len(asked) == len(whole) + 1, "only the interrupted call was made again"
     assert compiled.pld.usage["teacher"].calls == expected.pld.usage["teacher"].calls
     assert json.loads((tmp_path / "stopped/run.json").read_text())["status"] == "finished"
+
+
+def test_a_run_is_not_taken_up_with_other_prompts_or_settings(tmp_path):
+    def run(lm, teacher=None, **settings):
+        with dspy.context(lm=lm):
+            return PLDTeleprompter(log_dir=tmp_path / "run", **settings).compile(
+                dspy.Predict("question -> answer"), trainset=examples(6), teacher=teacher
+            )
+
+    run(scripted(world))
+    other = Teacher()
+    other.extract.demos = []
+    warm = scripted(world).copy(temperature=0.7)
+    for lm, settings, says in (
+        (scripted(world), {"teacher": other}, "another teacher_prompts"),
+        (warm, {}, "another student, teacher"),
+        (scripted(world), {"max_rule_tokens": 5}, "another max_rule_tokens"),
+    ):
+        with pytest.raises(PLDError, match=says):
+            run(lm, **settings)
+    run(scripted(world), max_lm_calls=1000)
 
 
 def test_the_run_folder_has_what_a_person_wants_to_read(tmp_path, rehearsal):

@@ -28,7 +28,8 @@ def tfidf(texts: list[str], dimensions: int = 128) -> np.ndarray:
     except ValueError:  # no text has a word that is not a stop word
         return np.zeros((len(texts), 1), dtype=np.float32)
     rank = min(dimensions, *(size - 1 for size in counts.shape))
-    vectors = TruncatedSVD(rank, random_state=0).fit_transform(counts) if rank > 1 else counts.toarray()
+    with np.errstate(invalid="ignore"):  # identical texts have no variance to explain
+        vectors = TruncatedSVD(rank, random_state=0).fit_transform(counts) if rank > 1 else counts.toarray()
     return normalize(vectors).astype(np.float32)
 
 
