@@ -61,7 +61,7 @@ class Evaluator:
     Args:
         metric: `metric(example, prediction)` → a fraction or a truth value, as everywhere in DSPy.
         runner: makes the calls.
-        known: scores from an earlier, interrupted run.
+        known: scores from an earlier, interrupted run; where a call had failed, the example is asked again.
         record: called with every new score, from many threads.
     """
 
@@ -75,7 +75,7 @@ class Evaluator:
         self._metric = metric
         self._runner = runner
         self._record = record
-        self._known = {(scored.program, scored.content): scored for scored in known}
+        self._known = {(scored.program, scored.content): scored for scored in known if scored.error is None}
 
     def __call__(self, program: dspy.Module, examples: Sequence[dspy.Example], description: str) -> Evaluation:
         """Score a program; `description` is the progress bar's text and the scores' `purpose`.
@@ -95,7 +95,7 @@ class Evaluator:
             self._remember(self._score(program, example, key, description))
 
         with dspy.context(usage_tracker=self._runner.student):
-            outcomes = self._runner.map(score, list(new.items()), description) if new else []
+            outcomes = self._runner.map(score, list(new.items()), description)
         for (key, example), outcome in zip(new.items(), outcomes, strict=True):
             if outcome.error not in (None, NOT_RUN):
                 failed = Scored(
@@ -124,7 +124,7 @@ class Evaluator:
         except Exception as error:
             name = getattr(self._metric, "__name__", type(self._metric).__name__)
             raise PLDError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
-        used = meter.total()
+        tokens = sum(usage.prompt_tokens for usage in meter.by_model().values())
         return Scored(
             purpose=purpose,
             program=key[0],
@@ -132,7 +132,7 @@ class Evaluator:
             content=key[1],
             score=score,
             answer=in_words(program, example, prediction),
-            prompt_tokens=used.prompt_tokens if used.calls and used.prompt_tokens else None,
+            prompt_tokens=tokens or None,
         )
 
 

@@ -134,11 +134,12 @@ class Runner:
         return {"teacher": self.teacher.by_model(), "student": self.student.by_model()}
 
     def _over_budget(self) -> bool:
-        used = [meter.total() for meter in (self.teacher, self.student)]
-        if self._max_lm_calls is not None and sum(usage.calls for usage in used) >= self._max_lm_calls:
-            self.spent = True
-        if self._max_cost is not None and sum(usage.cost_usd or 0.0 for usage in used) >= self._max_cost:
-            self.spent = True
+        meters = (self.teacher, self.student)
+        if self._max_lm_calls is not None:
+            calls = sum(usage.calls for meter in meters for usage in meter.by_model().values())
+            self.spent |= calls >= self._max_lm_calls
+        if self._max_cost is not None:
+            self.spent |= sum(meter.total().cost_usd or 0.0 for meter in meters) >= self._max_cost
         return self.spent
 
 

@@ -56,16 +56,16 @@ class Meter(UsageTracker):
         return Meter(parent=self)
 
     def by_model(self) -> dict[str, Usage]:
-        """Everything counted so far, by the name of the model."""
+        """Calls and tokens so far, by the name of the model; without costs."""
         with self._lock:
-            counted = {model: usage.model_copy() for model, usage in self._by_model.items()}
-        for model, usage in counted.items():
-            usage.cost_usd = price(model, usage.prompt_tokens, usage.completion_tokens)
-        return counted
+            return {model: usage.model_copy() for model, usage in self._by_model.items()}
 
     def total(self) -> Usage:
         """Everything counted so far; no cost where one of the models has no known price."""
-        return sum(self.by_model().values(), start=Usage(cost_usd=0.0))
+        counted = self.by_model()
+        for model, usage in counted.items():
+            usage.cost_usd = price(model, usage.prompt_tokens, usage.completion_tokens)
+        return sum(counted.values(), start=Usage(cost_usd=0.0))
 
 
 def price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -53,6 +53,11 @@ def test_what_the_model_refuses_or_garbles_scores_nothing_and_says_why():
     assert "too long" in found.items[0].error
     assert "unreadable" in found.items[1].error
     assert found.errors == 2
+    lm = scripted(lambda prompt: {"answer": "yes"})
+    with dspy.context(lm=lm):
+        again = Evaluator(exact_match(STUDENT), Runner(1), known=found.items)(STUDENT, examples(3), "resumed")
+    assert again.score == 1
+    assert len(lm.engine.prompts) == 2, "only what had failed is asked again"
 
 
 def test_a_metric_that_raises_is_named_with_the_example():
