@@ -115,16 +115,11 @@ class Runner:
                 progress.advance(bar)
 
         columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        console = Console(stderr=True)
-        try:
-            with Progress(*columns, console=console, disable=not self._display_progress) as progress:
-                bar = progress.add_task(description, total=len(items))
-                # timeout=0: DSPy would otherwise ask a slow model the same thing a second time.
-                executor = ParallelExecutor(num_threads=self._num_threads, disable_progress_bar=True, timeout=0)
-                outcomes = executor.execute(attempt, items)
-        finally:
-            if self._display_progress and not console.is_terminal:
-                console.line()  # where the output goes to a file, rich leaves the bar's line open
+        with Progress(*columns, console=Console(stderr=True), disable=not self._display_progress) as progress:
+            bar = progress.add_task(description, total=len(items))
+            # timeout=0: DSPy would otherwise ask a slow model the same thing a second time.
+            executor = ParallelExecutor(num_threads=self._num_threads, disable_progress_bar=True, timeout=0)
+            outcomes = executor.execute(attempt, items)
         if fatal:
             raise fatal[0]
         return outcomes
