@@ -1,66 +1,245 @@
-"""DBSCAN with the radius that groups best, found by Optuna without looking at any label."""
+"""Phase 2, first half: which rules say the same, found by an Optuna study without looking at any label."""
 
-from dataclasses import dataclass, field
+import hashlib
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pld_dspy.clustering.algorithms import ALGORITHMS
+from pld_dspy.clustering.noise import second_look
+from pld_dspy.clustering.points import Points, points_of, unit
+from pld_dspy.clustering.quality import Quality, measure, tidy
+from pld_dspy.clustering.structure import cloud_like
+from pld_dspy.clustering.studies import open_study, run_trials
+from pld_dspy.errors import PLDError
+
 if TYPE_CHECKING:
     import optuna
+    from sklearn.base import ClusterMixin
+
+    Trial = optuna.Trial | optuna.trial.FrozenTrial | optuna.trial.FixedTrial
+
+log = logging.getLogger(__name__)
+
+MAX_CLUSTERS = 200
+FEWEST = 4  # distinct embeddings that can be searched
+WEAK = 0.1  # silhouette above that of a structureless cloud under which a structure is called weak
+SAMPLE = 1_000  # points whose silhouettes decide whether a trial is pruned
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """What groups with what. `labels` has an int for each embedding, -1 for noise."""
+    """What groups with what.
+
+    Attributes:
+        labels: an int for each embedding; clusters are numbered from the biggest down, -1 is noise.
+        params: the algorithm's name and its parameters; none where only equal embeddings were put together.
+        study: the Optuna study of the search, if there was one; each trial's attributes say what it came to.
+        quality: measures of these labels, after the second look at noise.
+        structure: how much the silhouette exceeds what the same setting reaches on a cloud without structure; None
+            where nothing was searched.
+        alternatives: the best clusterings with at most a half and a quarter of the clusters. Where the structure is
+            weak, the alternative is what the search found, and the labels leave all embeddings alone if that are not
+            more than `max_clusters`, else they divide the continuum evenly by k-means.
+    """
 
     labels: np.ndarray
     params: dict[str, Any]
-    study: "optuna.Study" = field(repr=False)
+    study: "optuna.Study | None" = field(repr=False)
+    quality: Quality
+    structure: float | None = None
+    alternatives: tuple["Clustering", ...] = ()
+
+    @property
+    def weak(self) -> bool:
+        """Whether the embeddings have no clear groups."""
+        return self.structure is not None and self.structure < WEAK
+
+    def __str__(self) -> str:
+        clusters, silhouette, noise, _, biggest = self.quality
+        text = f"{clusters} clusters, the biggest with {biggest:.0%}; noise {noise:.0%}; silhouette {silhouette:.2f}"
+        return f"{text}; weak structure: there are no clear groups" if self.weak else text
+
+    def placed(self, points: Points, rows: np.ndarray, n: int) -> "Clustering":
+        """The clustering of points as one of the n embeddings; the points stand for those in `rows`."""
+        labels = np.full(n, -1)
+        labels[rows] = points.spread(self.labels)
+        others = tuple(other.placed(points, rows, n) for other in self.alternatives)
+        share = len(rows) / n if n else 1.0  # the others are zeros, which are noise
+        quality = self.quality._replace(
+            noise=1 - share * (1 - self.quality.noise), biggest=share * self.quality.biggest
+        )
+        return replace(self, labels=labels, quality=quality, alternatives=others)
 
 
-def search_clusters(embeddings: np.ndarray, n_trials: int = 50, seed: int = 0) -> Clustering:
-    """Search DBSCAN's radius (cosine distance) and neighbourhood size.
-
-    The objective is the mean silhouette of the distinct embeddings, noise counted as clusters of one. Identical
-    embeddings count once in it, or the tightest radius, which joins only those, would always win; DBSCAN gets their
-    number as a weight.
+def search_clusters(
+    embeddings: np.ndarray,
+    n_trials: int = 50,
+    seed: int = 0,
+    *,
+    algorithms: Sequence[str] = tuple(ALGORITHMS),
+    reduction: Any = "centre",
+    max_clusters: int = MAX_CLUSTERS,
+    storage: "str | optuna.storages.BaseStorage | None" = None,
+    study_name: str | None = None,
+    display_progress: bool = False,
+) -> Clustering:
+    """Search the algorithm and parameters that group embeddings best for a rule set.
 
     Args:
-        embeddings: n x d, rows of length one.
-        n_trials: settings to try.
-        seed: of the search; equal seeds find equal clusters.
+        embeddings: n x d numbers; rows are scaled to length one. Rows of zeros are noise.
+        n_trials: settings to try; those that a stored study has count.
+        seed: of every draw; equal seeds find equal clusters.
+        algorithms: names out of `ALGORITHMS`.
+        reduction: "none", "centre" (takes off what all embeddings share), "pca", "umap", or an object with
+            scikit-learn's `fit_transform`.
+        max_clusters: how many clusters the prompt can hold; what is only in smaller ones counts as thrown away.
+        storage: an Optuna storage, or its URL (sqlite:///study.db, postgresql://...), or the path of a journal file.
+            Processes that share it share the trials, and a search that was stopped goes on.
+        study_name: in the storage; by default one that is made from the embeddings.
+        display_progress: show a progress bar on standard error.
 
     Returns:
-        The best clustering found. Fewer than three distinct embeddings leave nothing to search: identical ones group.
+        The best clustering found. Of fewer than four distinct embeddings, only equal ones group.
+
+    Raises:
+        PLDError: the embeddings are not finite numbers in n rows, an argument is none that there is, or the storage
+            cannot be used or holds a study of something else.
     """
-    import optuna
-    from sklearn.cluster import DBSCAN
+    from threadpoolctl import threadpool_limits
 
-    distinct, inverse, counts = np.unique(embeddings, axis=0, return_inverse=True, return_counts=True)
-    distances = np.clip(1.0 - distinct.astype(np.float64) @ distinct.T, 0.0, 2.0)
-    np.fill_diagonal(distances, 0.0)
+    if not algorithms or any(name not in ALGORITHMS for name in algorithms):
+        raise PLDError(f"The clustering algorithms are {', '.join(ALGORITHMS)}; not {', '.join(algorithms) or 'none'}.")
+    if n_trials < 1 or max_clusters < 2:
+        raise PLDError(f"n_trials ({n_trials}) must be at least 1, and max_clusters ({max_clusters}) at least 2.")
+    embeddings = checked(embeddings)
+    digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
+    settings = f"{','.join(algorithms)}/{reduction}/{max_clusters}/{seed}"
+    study = open_study(storage, study_name, ["maximize"], {"embeddings": digest, "settings": settings})
+    somewhere = np.flatnonzero(embeddings.any(axis=1))
+    # One thread for a product of matrices: its sums, and so the clusters, are then the same on any number of cores.
+    with threadpool_limits(1):
+        points = points_of(embeddings[somewhere], reduction, seed)
+        search = _Search(points, tuple(algorithms), max_clusters, seed, study)
+        found = search.run(n_trials, display_progress) if len(points) >= FEWEST else search.alone()
+    if found.weak:
+        log.warning("%s", found)
+    return found.placed(points, somewhere, len(embeddings))
 
-    def cluster(params: dict[str, Any]) -> np.ndarray:
-        return DBSCAN(**params, metric="precomputed").fit_predict(distances, sample_weight=counts)
 
-    def objective(trial: optuna.Trial) -> float:
-        params = {"eps": trial.suggest_float("eps", 0.05, 0.95), "min_samples": trial.suggest_int("min_samples", 2, 6)}
-        return _silhouette(cluster(params), distances)
+def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clustering:
+    """Cluster by a scikit-learn estimator as it is: no search, no reduction, no second look at noise.
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    if len(distinct) < 3:
-        return Clustering(np.where(counts > 1, np.arange(len(distinct)), -1)[inverse], {}, study)
-    study.optimize(objective, n_trials=n_trials)
-    return Clustering(cluster(study.best_params)[inverse], study.best_params, study)
+    Raises:
+        PLDError: the embeddings are not finite numbers in n rows, or the estimator cannot cluster them.
+    """
+    from sklearn.base import clone
+
+    embeddings = checked(embeddings)
+    try:
+        found = np.asarray(clone(estimator).fit_predict(embeddings))
+    except (TypeError, ValueError) as error:
+        raise PLDError(f"{estimator} cannot cluster {len(embeddings)} embeddings: {error}.") from error
+    n = len(embeddings)
+    points = Points(embeddings, np.ones(n, dtype=int), np.arange(n))
+    labels = tidy(found, points.weights)
+    return Clustering(labels, estimator.get_params(), None, measure(points, labels, n))
 
 
-def _silhouette(labels: np.ndarray, distances: np.ndarray) -> float:
-    """Mean silhouette with noise points as clusters of one; 0 where all or no points are apart."""
-    from sklearn.metrics import silhouette_score
+def checked(embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings as float32 unit rows.
 
-    noise = labels == -1
-    apart = np.where(noise, labels.max() + np.cumsum(noise), labels)
-    if not 2 <= len(np.unique(apart)) < len(apart):
-        return 0.0
-    return float(silhouette_score(distances, apart, metric="precomputed"))
+    Raises:
+        PLDError: they are not n rows of finite numbers.
+    """
+    try:
+        rows = np.asarray(embeddings, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise PLDError(f"The embeddings are no array of numbers: {error}.") from error
+    if rows.ndim != 2:
+        raise PLDError(f"The embeddings must be an array of n rows; this one has the shape {rows.shape}.")
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise PLDError(f"{len(bad)} of {len(rows)} embeddings are not finite numbers; the first is row {bad[0]}.")
+    return unit(rows)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search: what its trials share, and what each does."""
+
+    points: Points
+    algorithms: tuple[str, ...]
+    max_clusters: int
+    seed: int
+    study: "optuna.Study"
+
+    def run(self, n_trials: int, display_progress: bool) -> Clustering:
+        """Run the trials; the best one's clusters, with what is noise looked at again."""
+        starts = [
+            {"algorithm": name, **ALGORITHMS[name].start(self.points, self.max_clusters)} for name in self.algorithms
+        ]
+        run_trials(self.study, self._objective, n_trials, self.seed, starts, display_progress)
+        best = self.study.best_trial
+        structure = best.user_attrs["silhouette"] - self._by_chance(best)
+        found = replace(self._clustering(best), structure=structure)
+        if not found.weak:
+            return replace(found, alternatives=tuple(self._clustering(trial) for trial in self._coarser(best)))
+        if self.points.weights.sum() <= self.max_clusters:
+            return replace(self.alone(), structure=structure, alternatives=(found,))
+        if "kmeans" in self.algorithms:
+            return replace(self._clustering(self._even()), structure=structure, alternatives=(found,))
+        return found
+
+    def _coarser(self, best: "optuna.trial.FrozenTrial") -> list["optuna.trial.FrozenTrial"]:
+        finished = [trial for trial in self.study.get_trials() if "clusters" in trial.user_attrs]
+        most = best.user_attrs["clusters"]
+        several = [[trial for trial in finished if 2 <= trial.user_attrs["clusters"] <= most / part] for part in (2, 4)]
+        return [max(trials, key=lambda trial: trial.values[0]) for trials in several if trials]
+
+    def _even(self) -> "optuna.trial.FixedTrial":
+        """k-means into as many clusters as a rule of thumb says (Mardia, Kent & Bibby, 1979), for a continuum."""
+        from optuna.trial import FixedTrial
+
+        clusters = min(self.max_clusters, round(math.sqrt(self.points.weights.sum() / 2)))
+        return FixedTrial({"algorithm": "kmeans", "kmeans_n_clusters": clusters})
+
+    def alone(self) -> Clustering:
+        """Equal embeddings group, all others stand alone."""
+        labels = tidy(np.arange(len(self.points)), self.points.weights)
+        return Clustering(labels, {}, self.study, measure(self.points, labels, self.max_clusters))
+
+    def _objective(self, trial: "optuna.Trial") -> float:
+        from optuna import TrialPruned
+
+        labels = self._labels(trial)[1]
+        if len(self.points) > 2 * SAMPLE:
+            rows = np.random.default_rng(self.seed).choice(len(self.points), SAMPLE, replace=False)
+            trial.report(measure(self.points, labels, self.max_clusters, rows).value, step=0)
+            if trial.should_prune():
+                raise TrialPruned
+        quality = measure(self.points, labels, self.max_clusters)
+        for name, figure in quality._asdict().items():
+            trial.set_user_attr(name, figure)
+        return quality.value
+
+    def _labels(self, trial: "Trial") -> tuple[dict[str, Any], np.ndarray]:
+        """Draw a setting and cluster by it; a finished trial gives the setting that it drew."""
+        name = trial.suggest_categorical("algorithm", self.algorithms)
+        params = ALGORITHMS[name].suggest(trial, self.points, self.max_clusters)
+        labels = ALGORITHMS[name].labels(self.points, params, self.seed)
+        return {"algorithm": name, **params}, tidy(labels, self.points.weights)
+
+    def _clustering(self, trial: "Trial") -> Clustering:
+        params, labels = self._labels(trial)
+        labels = second_look(self.points, labels)
+        return Clustering(labels, params, self.study, measure(self.points, labels, self.max_clusters))
+
+    def _by_chance(self, trial: "optuna.trial.FrozenTrial") -> float:
+        """The silhouette that a trial's setting reaches where there is nothing to find."""
+        cloud = replace(self, points=cloud_like(self.points, self.seed))
+        return measure(cloud.points, cloud._labels(trial)[1], self.max_clusters).silhouette

@@ -1,0 +1,192 @@
+"""What is clustered, and the work on it that all trials of a search share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pld_dspy.errors import PLDError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+MOST_POINTS = 5_000  # distinct embeddings that are clustered one by one; more are gathered into so many groups first
+NEIGHBOURS = 128  # that a point has on average within the graph's radius
+BLOCK = 1_000  # rows of a distance matrix that are computed at a time
+REDUCTIONS = ("none", "centre", "pca", "umap")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Unit vectors that stand for one or more embeddings each.
+
+    `vectors` is m x d float32, `weights` m ints: how many embeddings each stands for, `inverse` n ints: which point
+    stands for each embedding.
+    """
+
+    vectors: np.ndarray
+    weights: np.ndarray
+    inverse: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def radius(self) -> float:
+        """The cosine distance within which a point has `NEIGHBOURS` others on average, estimated on a sample."""
+        rows = np.random.default_rng(0).permutation(len(self))[:BLOCK]
+        return float(np.quantile(1 - self.vectors[rows] @ self.vectors.T, min(1.0, NEIGHBOURS / len(self))))
+
+    @cached_property
+    def graph(self) -> "csr_array":
+        """All pairs of points within `radius`, as a sparse symmetric matrix of their distances; each row sorted."""
+        from scipy.sparse import csr_array, vstack
+        from sklearn.neighbors import sort_graph_by_row_values
+
+        def near(start: int, distances: np.ndarray) -> "csr_array":
+            row, column = np.nonzero(distances <= self.radius)
+            # A stored zero must stay a neighbour: scipy and scikit-learn read it as one only if it is explicit.
+            return csr_array((distances[row, column], (row, column)), shape=distances.shape)
+
+        blocks = [near(start, distances) for start, distances in _distances(self.vectors)]
+        return sort_graph_by_row_values(vstack(blocks, format="csr"), warn_when_not_sorted=False)
+
+    @cached_property
+    def merges(self) -> np.ndarray:
+        """The dendrogram of average linkage, weighted: m - 1 pairs of points whose clusters merge, lowest first."""
+        distances = np.concatenate([block for _, block in _distances(self.vectors)])
+        return average_linkage(distances, self.weights)
+
+    def spread(self, labels: np.ndarray) -> np.ndarray:
+        """Labels of the points as labels of the embeddings."""
+        return labels[self.inverse]
+
+
+def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
+    """Reduce embeddings, and gather those that are equal, or very many, into weighted points.
+
+    Args:
+        embeddings: n x d unit rows.
+        reduction: one of `REDUCTIONS`, or an object with scikit-learn's `fit_transform`.
+        seed: of the reduction, and of which embeddings the groups form around.
+
+    Returns:
+        Points; more than `MOST_POINTS` distinct embeddings are gathered around so many of them that are drawn at
+        random, each with its nearest, and a point is the mean direction of its group (the idea of BIRCH: Zhang et
+        al., 1996).
+    """
+    from scipy.sparse import csr_array
+
+    distinct, inverse, counts = np.unique(embeddings, axis=0, return_inverse=True, return_counts=True)
+    vectors = reduced(distinct, counts, reduction, seed)
+    if len(vectors) <= MOST_POINTS:
+        return Points(vectors, counts, inverse)
+    centres = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), MOST_POINTS, replace=False))]
+    nearest = np.concatenate([block.argmin(axis=1) for _, block in _distances(vectors, centres)])
+    rows = np.arange(len(vectors))
+    members = csr_array((counts.astype(np.float32), (nearest, rows)), shape=(MOST_POINTS, len(vectors)))
+    weights = np.bincount(nearest, counts, minlength=MOST_POINTS).astype(int)
+    kept = np.flatnonzero(weights)  # two centres may have become one vector in the reduction
+    number = np.searchsorted(kept, nearest)
+    return Points(unit(members @ vectors)[kept], weights[kept], number[inverse])
+
+
+def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
+    """Vectors without what all of them have in common, and optionally in fewer dimensions; float32 unit rows.
+
+    Sentence embeddings share a common component, which makes all of them alike: Mu & Viswanath, "All-but-the-Top",
+    ICLR 2018. "centre" takes the mean off, "pca" and "umap" (the extra `umap`) also reduce the dimensions.
+
+    Raises:
+        PLDError: there is no such reduction, its package is not installed, or it fails.
+    """
+    if len(vectors) < 2 or (isinstance(reduction, str) and reduction == "none"):
+        return vectors
+    centred = vectors - np.average(vectors, axis=0, weights=weights).astype(np.float32)
+    if isinstance(reduction, str) and reduction == "centre":
+        return unit(centred)
+    transformer = _transformer(reduction, vectors.shape, seed) if isinstance(reduction, str) else reduction
+    try:
+        fewer = np.asarray(transformer.fit_transform(centred), dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise PLDError(f"{transformer} cannot reduce {len(vectors)} embeddings: {error}.") from error
+    return unit(fewer - fewer.mean(axis=0))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to length one; zero rows stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
+
+
+def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average linkage of weighted points by the nearest-neighbour chain (Müllner, arXiv:1109.2378).
+
+    scipy's linkage takes no weights, and one point for each of thousands of equal rules would be their number squared.
+
+    Args:
+        distances: m x m, symmetric; it is overwritten.
+        weights: m, how many points each stands for.
+
+    Returns:
+        (m - 1) x 2 ints: a point of each of the two clusters that merge, in the order of their distance.
+    """
+    np.fill_diagonal(distances, np.inf)
+    sizes = weights.astype(np.float32)
+    merges: list[tuple[int, int]] = []
+    heights: list[float] = []
+    chain: list[int] = []
+    alive = 0  # no point before it is still a cluster's
+    gone = np.zeros(len(distances), dtype=bool)
+    while len(merges) < len(distances) - 1:
+        if not chain:
+            alive += int(gone[alive:].argmin())
+            chain = [alive]
+        last = chain[-1]
+        row = distances[last]
+        nearest = int(row.argmin())
+        if len(chain) > 1 and row[chain[-2]] <= row[nearest]:
+            nearest = chain[-2]  # of equally near clusters the chain's own, or it would never end
+        if len(chain) < 2 or nearest != chain[-2]:
+            chain.append(nearest)
+            continue
+        del chain[-2:]
+        merges.append((last, nearest))
+        heights.append(float(row[nearest]))
+        total = sizes[last] + sizes[nearest]
+        merged = (sizes[last] * row + sizes[nearest] * distances[nearest]) / total
+        merged[nearest] = np.inf
+        distances[nearest], distances[:, nearest] = merged, merged
+        distances[last], distances[:, last] = np.inf, np.inf
+        sizes[nearest], gone[last] = total, True
+    return np.array(merges, dtype=int).reshape(-1, 2)[np.argsort(heights, kind="stable")]
+
+
+def _distances(vectors: np.ndarray, to: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """Cosine distances of blocks of rows to all rows. Each block is the same on any number of threads."""
+    from joblib import Parallel, delayed
+
+    others = vectors if to is None else to
+
+    def block(start: int) -> tuple[int, np.ndarray]:
+        distances = 1 - vectors[start : start + BLOCK] @ others.T
+        return start, np.clip(distances, 0, 2, out=distances)
+
+    starts = range(0, len(vectors), BLOCK)
+    yield from Parallel(n_jobs=-1, prefer="threads", return_as="generator")(delayed(block)(start) for start in starts)
+
+
+def _transformer(reduction: str, shape: tuple[int, ...], seed: int) -> Any:
+    if reduction == "pca":
+        from sklearn.decomposition import PCA
+
+        return PCA(min(64, *shape), random_state=seed)
+    if reduction == "umap":
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            raise PLDError("The reduction 'umap' needs the package umap-learn: install the extra 'umap'.") from error
+        return UMAP(n_components=10, metric="cosine", random_state=seed, n_jobs=1)
+    raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")

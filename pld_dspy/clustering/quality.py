@@ -1,0 +1,102 @@
+"""How good a clustering is for a rule set, judged without labels."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pld_dspy.clustering.points import Points
+
+
+class Quality(NamedTuple):
+    """Measures of a clustering; shares are of the embeddings, from 0 to 1.
+
+    `silhouette`: mean silhouette by cosine distance (Rousseeuw, 1987), 0 for noise. `noise`: share that is in no
+    cluster, or in none of those that the prompt can hold. `concentration`: chance that two embeddings drawn at random
+    are in the same cluster. `biggest`: share of the biggest cluster.
+    """
+
+    clusters: int
+    silhouette: float
+    noise: float
+    concentration: float
+    biggest: float
+
+    @property
+    def value(self) -> float:
+        """What the search maximises.
+
+        The silhouette alone favours hundreds of near-duplicates and one heap for the rest; what would throw rules away
+        or heap them up is taken off. The weights were chosen on real solutions; see results/README.md.
+        """
+        return self.silhouette - (self.noise + self.concentration) / 2
+
+
+def tidy(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Labels 0, 1, ... from the biggest cluster down; a cluster of one embedding becomes noise, -1.
+
+    Noise that stands for several equal embeddings becomes a cluster.
+    """
+    labels = labels.copy()
+    alone = np.flatnonzero(labels < 0)
+    labels[alone] = labels.max(initial=-1) + 1 + np.arange(len(alone))
+    names, labels = np.unique(labels, return_inverse=True)
+    sizes = np.bincount(labels, weights)
+    order = np.argsort(-sizes, kind="stable")
+    rank = np.empty(len(names), dtype=int)
+    rank[order] = np.where(sizes[order] > 1, np.arange(len(names)), -1)
+    return rank[labels]
+
+
+def measure(points: Points, labels: np.ndarray, max_clusters: int, rows: np.ndarray | None = None) -> Quality:
+    """Measure a clustering.
+
+    The mean cosine distance of a unit vector to a cluster is one minus its product with the cluster's mean, so that the
+    exact silhouette costs m x clusters products instead of m x m.
+
+    Args:
+        points: m points.
+        labels: m ints as `tidy` gives them.
+        max_clusters: clusters that the prompt can hold, the biggest first.
+        rows: the points whose silhouettes are taken; by default all.
+    """
+    n, clusters = max(1, points.weights.sum()), int(labels.max(initial=-1)) + 1
+    sizes = np.bincount(labels[labels >= 0], points.weights[labels >= 0], minlength=clusters)
+    kept = sizes[:max_clusters] / n
+    rows = np.arange(len(points)) if rows is None else rows
+    return Quality(
+        clusters=clusters,
+        silhouette=float(silhouette(points.vectors, labels, rows).mean()) if len(rows) else 0.0,
+        noise=max(0.0, float(1 - kept.sum())) if len(rows) else 0.0,
+        concentration=float((kept**2).sum()),
+        biggest=float(kept.max(initial=0)),
+    )
+
+
+def silhouette(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The silhouettes of some points; 0 for noise and for clusters of one point.
+
+    Each point counts once, however many embeddings it stands for: groups of equal rules alone would else be perfect.
+    """
+    own = labels[rows]
+    if labels.max(initial=-1) < 1:
+        return np.zeros(len(rows))
+    means, sizes = centres(vectors, labels)
+    distances = 1 - vectors[rows] @ means.T
+    inside = np.maximum(own, 0)
+    at = np.arange(len(rows)), inside
+    near = distances[at] * sizes[inside] / np.maximum(sizes[inside] - 1, 1)  # to the others, not to itself
+    distances[at] = np.inf
+    far = distances.min(axis=1)
+    counts = (own >= 0) & (sizes[inside] > 1)
+    return np.where(counts, (far - near) / np.maximum(np.maximum(near, far), 1e-9), 0.0)
+
+
+def centres(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean vector of each cluster, clusters x d, and its number of points."""
+    from scipy.sparse import csr_array
+
+    rows = np.flatnonzero(labels >= 0)
+    shape = (int(labels.max()) + 1, len(vectors))
+    sums = csr_array((np.ones(len(rows), dtype=np.float32), (labels[rows], rows)), shape=shape) @ vectors
+    sizes = np.bincount(labels[rows], minlength=shape[0])
+    return sums / sizes[:, None].astype(np.float32), sizes

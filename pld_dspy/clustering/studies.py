@@ -1,0 +1,103 @@
+"""Optuna studies that can be stored, shared and taken up again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pld_dspy.errors import PLDError
+
+if TYPE_CHECKING:
+    import optuna
+
+    Storage = str | optuna.storages.BaseStorage | None
+
+
+def open_study(
+    storage: "Storage",
+    study_name: str | None,
+    directions: Sequence[Literal["minimize", "maximize"]],
+    subject: Mapping[str, Any],
+) -> "optuna.Study":
+    """Create a study, or load it if the storage has it.
+
+    Args:
+        storage: an Optuna storage, its URL, the path of a journal file, or None to keep the study in memory.
+        study_name: by default one for each subject.
+        directions: "maximize" or "minimize" for each value of a trial.
+        subject: what the study is about; kept in its attributes.
+
+    Raises:
+        PLDError: the storage cannot be opened, or holds a study of that name about something else.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    about = {name: str(value) for name, value in subject.items()}
+    try:
+        study = optuna.create_study(
+            storage=_opened(storage),
+            study_name=study_name or (None if storage is None else "pld-" + "-".join(about.values())),
+            directions=directions,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=10),
+            load_if_exists=True,
+        )
+        earlier = study.user_attrs
+        for name, value in about.items():
+            if name not in earlier:
+                study.set_user_attr(name, value)
+    except Exception as error:  # each storage has errors of its own
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise PLDError(f"The storage of the Optuna study cannot be used ({reason}).") from error
+    changed = [name for name, value in about.items() if earlier.get(name, value) != value]
+    if changed:
+        raise PLDError(f"The study {study.study_name} is about other {', '.join(changed)}: give another study_name.")
+    return study
+
+
+def run_trials(
+    study: "optuna.Study",
+    objective: "Callable[[optuna.Trial], float]",
+    n_trials: int,
+    seed: int,
+    starts: Sequence[dict[str, Any]] = (),
+    display_progress: bool = False,
+) -> None:
+    """Run trials until the study has as many, other processes' and earlier ones included.
+
+    What a trial draws depends on the seed, its number and the trials before it, so that a study that was stopped ends
+    as it would have without the stop, and processes that share one try different settings.
+
+    Args:
+        study: its finished and pruned trials count.
+        objective: returns a trial's value.
+        n_trials: how many trials the study is to have.
+        seed: of the draws.
+        starts: parameters that are tried first.
+        display_progress: show a progress bar on standard error.
+    """
+    import optuna
+    from tqdm import tqdm
+
+    for params in starts:
+        study.enqueue_trial(params, skip_if_exists=True)
+    with tqdm(total=n_trials, desc="Searching clusters", disable=not display_progress) as bar:
+        while (done := _finished(study)) < n_trials:
+            bar.update(done - bar.n)
+            number = len(study.get_trials(deepcopy=False))
+            study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
+            study.optimize(objective, n_trials=1)
+        bar.update(n_trials - bar.n)
+
+
+def _finished(study: "optuna.Study") -> int:
+    import optuna
+
+    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    return len(study.get_trials(deepcopy=False, states=states))
+
+
+def _opened(storage: "Storage") -> "Storage":
+    if not isinstance(storage, str) or "://" in storage:
+        return storage
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    return JournalStorage(JournalFileBackend(storage))

@@ -1,0 +1,207 @@
+import contextlib
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dspy
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from pld_dspy.clustering import embedders
+from pld_dspy.clustering.embedders import described_embedder, embed, embedder, tfidf
+from pld_dspy.clustering.sentences import SentenceEmbedder
+from pld_dspy.errors import PLDError
+
+
+@contextlib.contextmanager
+def server(*statuses):
+    """A server of OpenAI's embeddings on loopback: its address, and the requests so far. It fails as it is told."""
+    requests, left = [], list(statuses)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **body})
+            status = left.pop(0) if left else 200
+            rows = [
+                {"object": "embedding", "index": number, "embedding": [float(len(text)), 1.0]}
+                for number, text in enumerate(body["input"])
+            ]
+            reply = {"object": "list", "model": body["model"], "data": rows}
+            reply["usage"] = {"prompt_tokens": 1, "total_tokens": 1}
+            content = json.dumps(reply if status == 200 else {"error": {"message": f"it is {status}"}}).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}/v1", requests
+    finally:
+        http.shutdown()
+        http.server_close()
+
+
+def test_a_hosted_embedder_gets_its_own_key_only(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "of-the-hosted-service")
+    with server() as (address, requests):
+        vectors = embed(["a", "bcd"], embedder("openai/tiny-keys", address))
+        assert np.allclose(vectors, np.array([[1, 1], [3, 1]]) / np.sqrt([[2], [10]]))
+        monkeypatch.setenv("PLD_EMBEDDER_API_KEY", "mine")
+        hosted = embedder("openai/tiny-keys", address)
+        embed(["other"], hosted)
+    assert [request["path"] for request in requests] == ["/v1/embeddings"] * 2
+    assert [request["authorization"] for request in requests] == ["Bearer none", "Bearer mine"]
+    assert described_embedder(hosted) == "openai/tiny-keys"
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_a_busy_server_is_asked_again(monkeypatch, status):
+    monkeypatch.setattr(embedders, "WAITS", (0, 0))
+    with server(status, status) as (address, requests):
+        assert embed(["a"], embedder(f"openai_like/tiny-{status}", address)).shape == (1, 2)
+    assert len(requests) == 3
+
+
+@pytest.mark.parametrize(("name", "status", "asked"), [("openai_like/failing", 500, 3), ("openai/failing", 401, 1)])
+def test_a_server_that_fails_is_an_error(monkeypatch, name, status, asked):
+    monkeypatch.setattr(embedders, "WAITS", (0, 0))
+    with server(*[status] * 9) as (address, requests):
+        hosted = embedder(name, address)
+        with pytest.raises(PLDError, match=f"^The embedder {name} failed on 1 texts: .*it is {status}") as error:
+            embed(["a"], hosted)
+    assert len(requests) == asked
+    assert error.value.__cause__.status_code == status
+
+
+def test_embedders_by_name(tmp_path):
+    assert embedder("tfidf") is tfidf
+    local = embedder(f"hf:{tmp_path}")
+    assert isinstance(local, SentenceEmbedder)
+    assert local.model == os.path.realpath(tmp_path)
+    assert isinstance(embedder("gemini/text-embedding-004"), dspy.Embedder)
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "says"),
+    [
+        ("hf:", None, "needs a name"),
+        ("hf:some/model", "http://127.0.0.1:1/v1", "leave out the address"),
+        ("tfidf", "http://127.0.0.1:1/v1", "leave out the address"),
+        ("nonsense", None, "no embedder 'nonsense': name tfidf, hf:MODEL"),
+        ("", None, "no embedder ''"),
+    ],
+)
+def test_what_is_no_embedder(name, address, says):
+    with pytest.raises(PLDError, match=says):
+        embedder(name, address)
+
+
+def test_embedders_in_words():
+    def by_length(texts):
+        return [[len(text)] for text in texts]
+
+    assert described_embedder(tfidf) == "tfidf"
+    assert described_embedder(SentenceEmbedder("some/model")) == "hf:some/model"
+    assert described_embedder(dspy.Embedder("openai/some", api_key="secret", api_base="http://there")) == "openai/some"
+    assert described_embedder(dspy.Embedder(by_length)) == described_embedder(by_length) == "by_length"
+    assert described_embedder(type("Own", (), {"__call__": by_length})()) == "Own"
+
+
+@settings(max_examples=30)
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=12))
+def test_tfidf_gives_unit_rows_or_zero_for_any_text(texts):
+    vectors = tfidf(texts)
+    assert vectors.shape[0] == len(texts)
+    assert vectors.dtype == np.float32
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert np.all(np.isclose(lengths, 1, atol=1e-4) | np.isclose(lengths, 0, atol=1e-4))
+    assert np.array_equal(vectors, tfidf(texts))
+
+
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.int64]),
+        arrays.array_shapes(min_dims=2, max_dims=2, max_side=5),
+    )
+)
+def test_embed_gives_unit_rows_or_zero_for_any_numbers(array):
+    texts = [str(number) for number in range(len(array))]
+    if not np.isfinite(array).all():
+        bad = [number for number, row in enumerate(array, 1) if not np.isfinite(row).all()]
+        with pytest.raises(PLDError, match=rf"in {len(bad)} of {len(array)} vectors, first for text {bad[0]}\."):
+            embed(texts, lambda texts: array)
+        return
+    vectors = embed(texts, lambda texts: array)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == array.shape
+    assert np.allclose(np.linalg.norm(vectors, axis=1), (array != 0).any(axis=1), atol=1e-6)
+    assert np.all((vectors == 0) | (np.sign(vectors) == np.sign(array)))
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        (np.ones(3), r"shape \(3,\) for 3 texts"),
+        (np.ones((2, 2)), "for 3 texts"),
+        (np.ones((3, 2, 1)), r"shape \(3, 2, 1\)"),
+        (np.ones((3, 0)), r"shape \(3, 0\)"),
+        ([[1.0], [1.0, 2.0], [1.0]], "failed on 3 texts"),
+        ([["1"], ["2"], ["3"]], "no array of numbers"),
+        ([[1.0], [None], [1.0]], "no array of numbers"),
+        (None, "no array of numbers"),
+        ([[1.0], [np.nan], [np.inf]], "not finite in 2 of 3 vectors, first for text 2"),
+    ],
+)
+def test_what_an_embedder_returns_is_checked(result, says):
+    def own(texts):
+        return result
+
+    with pytest.raises(PLDError, match=f"^The embedder own .*{says}"):
+        embed(["a", "b", "c"], own)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.int32])
+def test_tensors_are_arrays(dtype):
+    tensor = torch.tensor([[3, 4], [0, 0]], dtype=dtype)
+    assert np.allclose(embed(["a", "b"], lambda texts: tensor), [[0.6, 0.8], [0, 0]])
+    assert np.allclose(embed(["a"], lambda texts: torch.ones(1, 4, requires_grad=True)), 0.5)
+
+
+def test_a_dspy_embedder_is_an_embedder():
+    lengths = dspy.Embedder(lambda texts: np.array([[len(text), 1.0] for text in texts]))
+    assert np.allclose(np.linalg.norm(embed(["a", "bcd"], lengths), axis=1), 1)
+
+
+def test_no_texts_are_no_vectors():
+    assert embed([], tfidf).shape == SentenceEmbedder("nobody/nothing")([]).shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ConnectionError("the line\nis cut"), "The embedder failing failed on 3 texts: the line"),
+        (ZeroDivisionError(), "The embedder failing failed on 3 texts: ZeroDivisionError"),
+        (ValueError("word " * 99), f"The embedder failing failed on 3 texts: {'word ' * 39}word…"),
+        (PLDError("What to do."), "What to do."),
+    ],
+)
+def test_an_embedder_that_fails_is_an_error(error, says):
+    def failing(texts):
+        raise error
+
+    with pytest.raises(PLDError) as raised:
+        embed(["a", "b", "c"], failing)
+    assert str(raised.value) == says
+    assert raised.value is error or raised.value.__cause__ is error
