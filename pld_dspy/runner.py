@@ -17,10 +17,9 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 from dspy.utils.parallelizer import ParallelExecutor
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pld_dspy.errors import PLDError
+from pld_dspy.progress import progress_bar
 from pld_dspy.usage import Meter, Usage
 
 # After one of these (DSPy has already retried), the next call would fail as well.
@@ -116,8 +115,7 @@ class Runner:
             finally:
                 progress.advance(bar)
 
-        columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not self._display_progress) as progress:
+        with progress_bar(self._display_progress) as progress:
             bar = progress.add_task(description, total=len(items))
             # timeout=0: DSPy would otherwise ask a slow model the same thing a second time.
             executor = ParallelExecutor(num_threads=self._num_threads, disable_progress_bar=True, timeout=0)

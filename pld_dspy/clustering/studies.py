@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pld_dspy.errors import PLDError
+from pld_dspy.progress import progress_bar
 
 if TYPE_CHECKING:
     import optuna
@@ -75,17 +76,17 @@ def run_trials(
         display_progress: show a progress bar on standard error.
     """
     import optuna
-    from tqdm import tqdm
 
     for params in starts:
         study.enqueue_trial(params, skip_if_exists=True)
-    with tqdm(total=n_trials, desc="Searching clusters", disable=not display_progress) as bar:
+    with progress_bar(display_progress) as progress:
+        bar = progress.add_task("Searching clusters", total=n_trials)
         while (done := _finished(study)) < n_trials:
-            bar.update(done - bar.n)
+            progress.update(bar, completed=done)
             number = len(study.get_trials(deepcopy=False))
             study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
             study.optimize(objective, n_trials=1)
-        bar.update(n_trials - bar.n)
+        progress.update(bar, completed=n_trials)
 
 
 def _finished(study: "optuna.Study") -> int:
