@@ -17,6 +17,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
+from pld_dspy.clustering.embedders import embedder as embedder_by_name
 from pld_dspy.describe import Describer, described_by, read_by_ocr
 from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task, compile_and_score, load_program, load_task
@@ -91,6 +92,18 @@ def compile_(
     bad_images: BadImages = "stop",
     max_rule_tokens: Annotated[int, typer.Option(min=1, help="Budget of the rules in the student's prompt.")] = 2000,
     max_iterations: Annotated[int, typer.Option(min=0, help="Rounds of conflict resolution.")] = 3,
+    embedder: Annotated[
+        str | None,
+        typer.Option(help="For clustering: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for real models."),
+    ] = None,
+    embedder_api_base: ApiBase = None,
+    cluster_setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An argument of the clusters' search, as n_trials=100 or storage=sqlite:///s.db. Repeatable."
+        ),
+    ] = None,
+    num_candidates: Annotated[int, typer.Option(min=1, help="Clusterings that are tried on validation.")] = 3,
     num_threads: Threads = 8,
     max_lm_calls: Annotated[int | None, typer.Option(min=1, help="After so many calls, no more are started.")] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that compiling may cost.")] = None,
@@ -111,7 +124,11 @@ def compile_(
     if dry_run:
         models = {"teacher": teacher_lm.model, "student": student_lm.model}
         used = stand_in if modality.startswith("describe") else None
-        _show(plan(task.program, task.examples, models, max_rule_tokens, max_iterations, used), tables.plan_table, json)
+        _show(
+            plan(task.program, task.examples, models, max_rule_tokens, max_iterations, num_candidates, used),
+            tables.plan_table,
+            json,
+        )
         return
     before = 2 * len(task.examples["test"]) * len(task.program.predictors()) + describing.teacher.total().calls
     if max_lm_calls is not None and max_lm_calls <= before:
@@ -121,6 +138,9 @@ def compile_(
         teacher_lm=teacher_lm,
         max_rule_tokens=max_rule_tokens,
         max_iterations=max_iterations,
+        embedder=embedder_by_name(embedder, embedder_api_base) if embedder else None,
+        clustering=parse_settings(cluster_setting or (), "The clustering's"),
+        num_candidates=num_candidates,
         num_threads=num_threads,
         max_lm_calls=None if max_lm_calls is None else max_lm_calls - before,
         max_cost=max_cost,

@@ -53,6 +53,7 @@ def plan(
     models: Mapping[str, str],
     max_rule_tokens: int,
     max_iterations: int,
+    num_candidates: int,
     describer: StandIn | None = None,
 ) -> Plan:
     """Reckon the calls and tokens of `experiment.compile_and_score` without a call.
@@ -66,6 +67,7 @@ def plan(
         models: name by role, for tokenizer and price.
         max_rule_tokens: the teleprompter's.
         max_iterations: the teleprompter's.
+        num_candidates: the teleprompter's.
         describer: what the examples were loaded with, if figures are to be described.
 
     Raises:
@@ -96,10 +98,10 @@ def plan(
     )
     diagnosed = min(Resolver.diagnosed, n["train"])
     repairs = max_iterations * math.ceil(diagnosed / Resolver.failures_per_call) * len(outputs)
-    extractions, unions = ATTEMPTS * n["train"] * len(outputs), n["train"] * len(outputs) // 2
+    extractions, unions = ATTEMPTS * n["train"] * len(outputs), num_candidates * (n["train"] * len(outputs) // 2)
     shown = Resolver.failures_per_call + Resolver.successes_per_call
     plain = (n["val"] + n["test"]) * len(predictors)
-    ruled = (n["val"] + n["test"] + max_iterations * diagnosed + repairs * n["val"]) * len(predictors)
+    ruled = (num_candidates * n["val"] + n["test"] + max_iterations * diagnosed + repairs * n["val"]) * len(predictors)
     return Plan(
         teacher=_usage(
             models["teacher"],

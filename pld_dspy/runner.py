@@ -75,7 +75,7 @@ class Runner:
         self._num_threads = num_threads
         self._max_lm_calls = max_lm_calls
         self._max_cost = max_cost
-        self._display_progress = display_progress
+        self.display_progress = display_progress
         self.spent = False  # whether the budget has kept an item from being run
 
     def map(self, function: Callable[[T], R], items: Sequence[T], description: str) -> list[Outcome[R]]:
@@ -115,7 +115,7 @@ class Runner:
             finally:
                 progress.advance(bar)
 
-        with progress_bar(self._display_progress) as progress:
+        with progress_bar(self.display_progress) as progress:
             bar = progress.add_task(description, total=len(items))
             # timeout=0: DSPy would otherwise ask a slow model the same thing a second time.
             executor = ParallelExecutor(num_threads=self._num_threads, disable_progress_bar=True, timeout=0)
@@ -129,13 +129,20 @@ class Runner:
         """What the models have used so far, by role and model."""
         return {"teacher": self.teacher.by_model(), "student": self.student.by_model()}
 
-    def _over_budget(self) -> bool:
+    def share_used(self) -> float:
+        """The share of the budget that is used, of whichever cap is nearer; 0 without caps."""
         meters = (self.teacher, self.student)
+        shares = [0.0]
         if self._max_lm_calls is not None:
             calls = sum(usage.calls for meter in meters for usage in meter.by_model().values())
-            self.spent |= calls >= self._max_lm_calls
+            shares.append(calls / self._max_lm_calls)
         if self._max_cost is not None:
-            self.spent |= sum(meter.total().cost_usd or 0.0 for meter in meters) >= self._max_cost
+            cost = sum(meter.total().cost_usd or 0.0 for meter in meters)
+            shares.append(cost / self._max_cost if self._max_cost else 1.0)
+        return max(shares)
+
+    def _over_budget(self) -> bool:
+        self.spent |= self.share_used() >= 1
         return self.spent
 
 

@@ -1,4 +1,4 @@
-"""Settings as the command line takes them: name=value."""
+"""Settings: how the command line takes them, and what they may be."""
 
 import json
 from collections.abc import Sequence
@@ -23,3 +23,35 @@ def parse_settings(pairs: Sequence[str], whose: str) -> dict[str, Any]:
         except ValueError:
             values[name] = text
     return values
+
+
+def one_of(value: str, allowed: Sequence[str], what: str) -> str:
+    """`value`, if it is allowed.
+
+    Raises:
+        PLDError: it is not; `what` says of what it is one, as in "ScienceQA's modality".
+    """
+    if value not in allowed:
+        raise PLDError(f"{what} is one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def truth_value(value: object, name: str) -> bool:
+    """`value`, if it is True or False.
+
+    Raises:
+        PLDError: it is neither; a text such as "no" would else count as true.
+    """
+    if not isinstance(value, bool):
+        raise PLDError(f"The setting {name} is true or false, not {value!r}.")
+    return value
+
+
+def positive(value: object, name: str) -> None:
+    """Check a setting that is a number of something, or None for no limit.
+
+    Raises:
+        PLDError: it is neither.
+    """
+    if value is not None and (type(value) is not int or value < 1):
+        raise PLDError(f"The setting {name} is a whole number from 1 on, or null for no limit, not {value!r}.")

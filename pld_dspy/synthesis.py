@@ -1,7 +1,7 @@
 """Phase 2, second half: one rule for each cluster of micro-rules."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,12 @@ MOST_RULES = 20  # wordings of a cluster that the teacher is shown
 
 
 def synthesise(
-    micro_rules: Sequence[MicroRule], labels: np.ndarray, task: str, teacher: Teacher, runner: Runner
+    micro_rules: Sequence[MicroRule],
+    labels: np.ndarray,
+    task: str,
+    teacher: Teacher,
+    runner: Runner,
+    known: MutableMapping[tuple[str, ...], str | None] | None = None,
 ) -> RuleSet:
     """Unite each cluster into one rule; a rule that stands alone stays as it is, with a support of one.
 
@@ -25,6 +30,7 @@ def synthesise(
         teacher: its `synthesise` predictor is asked, on the language model of the calling context, once for each
             cluster that has more than one wording.
         runner: makes the calls.
+        known: what the teacher has made of wordings for the same task, in another clustering; it is added to.
 
     Returns:
         Version 0 of the rule set, best supported rules first. Where the teacher's reply for a cluster is no rule,
@@ -33,14 +39,16 @@ def synthesise(
     clusters: dict[int, list[MicroRule]] = defaultdict(list)
     for position, (micro_rule, label) in enumerate(zip(micro_rules, labels.tolist(), strict=True)):
         clusters[label if label >= 0 else -1 - position].append(micro_rule)
+    known = {} if known is None else known
     groups = list(clusters.values())
-    wordings = [list(dict.fromkeys(member.rule for member in group)) for group in groups]
+    wordings = [tuple(dict.fromkeys(member.rule for member in group)) for group in groups]
 
-    def ask(rules: list[str]) -> str | None:
-        rule = teacher.synthesise(task=task, rules=rules[:MOST_RULES]).rule or ""
+    def ask(rules: tuple[str, ...]) -> str | None:
+        rule = teacher.synthesise(task=task, rules=list(rules[:MOST_RULES])).rule or ""
         return None if flaw(rule) else rule
 
-    several = [rules for rules in wordings if len(rules) > 1]
-    united = iter(runner.map(ask, several, "Uniting rules"))
-    texts = [(next(united).value if len(rules) > 1 else None) or rules[0] for rules in wordings]
+    new = [rules for rules in dict.fromkeys(wordings) if len(rules) > 1 and rules not in known]
+    outcomes = runner.map(ask, new, "Uniting rules")
+    known.update((rules, outcome.value) for rules, outcome in zip(new, outcomes, strict=True) if outcome.error is None)
+    texts = [known.get(rules) or rules[0] for rules in wordings]
     return RuleSet.of((text, [member.example for member in group]) for text, group in zip(texts, groups, strict=True))

@@ -2,14 +2,17 @@
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dspy
 from dspy.teleprompt import Teleprompter
 
-from pld_dspy.clustering import Embedder, tfidf
+from pld_dspy.clustering import Embedder, search_clusters, tfidf
+from pld_dspy.clustering.embedders import check, described_embedder
+from pld_dspy.clustering.sentences import SentenceEmbedder
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Metric, exact_match, program_fingerprint
 from pld_dspy.examples import fingerprint, labelled_predictors
@@ -21,7 +24,11 @@ from pld_dspy.teacher import Teacher
 from pld_dspy.usage import price
 
 if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
+    from sklearn.base import ClusterMixin
+
+
+SET_HERE = ("embeddings", "display_progress")  # of the clustering's arguments
+UNTOLD = ("storage", "study_name")
 
 
 class PLDTeleprompter(Teleprompter):
@@ -33,9 +40,12 @@ class PLDTeleprompter(Teleprompter):
         metric: `metric(example, prediction)`; by default the student program's own `metric`, else exact match of its
             labelled output fields.
         teacher_lm: the model that writes the rules; by default the student's own.
-        embedder: texts to vectors, for clustering; by default TF-IDF, which needs no model.
-        clustering: a scikit-learn estimator with `fit_predict` on the vectors; by default DBSCAN with the parameters
-            that `search_clusters` finds.
+        embedder: texts to vectors, for clustering; by default `SentenceEmbedder()` (all-MiniLM-L6-v2), and for the
+            simulated teacher TF-IDF, which needs no model.
+        clustering: arguments of `search_clusters`, as {"n_trials": 100, "storage": "sqlite:///study.db"}; or a
+            scikit-learn estimator, whose clusters are taken as they are.
+        num_candidates: clusterings whose rules are tried on the validation set, the best of the search first; 1 leaves
+            the choice to the search.
         max_rule_tokens: budget of a predictor's rules in the student's prompt; None for no limit.
         max_iterations: rounds of conflict resolution; 0 leaves it out.
         num_threads: model calls side by side; by default DSPy's setting.
@@ -51,8 +61,9 @@ class PLDTeleprompter(Teleprompter):
         metric: Metric | None = None,
         teacher_lm: dspy.BaseLM | None = None,
         *,
-        embedder: Embedder = tfidf,
-        clustering: "BaseEstimator | None" = None,
+        embedder: Embedder | None = None,
+        clustering: "Mapping[str, Any] | ClusterMixin | None" = None,
+        num_candidates: int = 3,
         max_rule_tokens: int | None = 2000,
         max_iterations: int = 3,
         num_threads: int | None = None,
@@ -67,6 +78,7 @@ class PLDTeleprompter(Teleprompter):
         self.teacher_lm = teacher_lm
         self.embedder = embedder
         self.clustering = clustering
+        self.num_candidates = num_candidates
         self.max_rule_tokens = max_rule_tokens
         self.max_iterations = max_iterations
         self.num_threads = num_threads
@@ -101,12 +113,15 @@ class PLDTeleprompter(Teleprompter):
         """
         trainset, valset = self._data(student, trainset, valset)
         learners = list(labelled_predictors(student, trainset))
-        session = self._session(student, trainset, valset, teacher or Teacher())
+        clustering = _clustering_settings(self.clustering)
+        embedder = self._embedder(student)
+        check(embedder)
+        session = self._session(student, trainset, valset, teacher or Teacher(), embedder)
         try:
             session.validate("student", student, "Validating the student")
             micro_rules = session.extract(learners)
-            session.unite(micro_rules, self.embedder, self.clustering, self.seed)
-            session.validate("clustered", session.build(session.versions[0]), "Validating the clustered rules")
+            session.cluster(micro_rules, embedder, clustering, self.seed)
+            session.unite(micro_rules, self.num_candidates)
             session.resolve(self.max_iterations, self.seed)
         except BudgetSpent:
             pass  # what there is so far is returned
@@ -115,6 +130,12 @@ class PLDTeleprompter(Teleprompter):
             session.run.status(status, session.runner.usage())
             raise
         return session.finish()
+
+    def _embedder(self, student: dspy.Module) -> Embedder:
+        if self.embedder is not None:
+            return self.embedder
+        teacher = self.teacher_lm or _student_lm(student)
+        return tfidf if teacher.model.startswith("rehearsal") else SentenceEmbedder()
 
     def _data(
         self, student: dspy.Module, trainset: Sequence[dspy.Example] | None, valset: Sequence[dspy.Example] | None
@@ -144,6 +165,7 @@ class PLDTeleprompter(Teleprompter):
         trainset: Sequence[dspy.Example],
         valset: Sequence[dspy.Example],
         teacher: Teacher,
+        embedder: Embedder,
     ) -> Session:
         student_lm = _student_lm(student)
         teacher_lm = self.teacher_lm or student_lm
@@ -155,6 +177,7 @@ class PLDTeleprompter(Teleprompter):
             "student": described(student_lm),
             "teacher": described(teacher_lm),
             "teacher_prompts": program_fingerprint(teacher),
+            "embedder": described_embedder(embedder),
         }
         run = RunFolder(self.log_dir, configuration)
         return Session(
@@ -179,8 +202,8 @@ class PLDTeleprompter(Teleprompter):
             "instructions": program_fingerprint(student),
             "data": data[:12],
             "n": {"train": len(trainset), "val": len(valset)},
-            "embedder": getattr(self.embedder, "__name__", type(self.embedder).__name__),
-            "clustering": "search" if self.clustering is None else repr(self.clustering),
+            "clustering": _described(self.clustering),
+            "num_candidates": self.num_candidates,
             "max_rule_tokens": self.max_rule_tokens,
             "max_iterations": self.max_iterations,
             "seed": self.seed,
@@ -193,3 +216,22 @@ def _student_lm(student: dspy.Module) -> dspy.BaseLM:
     if lm is None:
         raise PLDError("The student has no language model: call dspy.configure(lm=dspy.LM(...)) first.")
     return lm
+
+
+def _clustering_settings(clustering: "Mapping[str, Any] | ClusterMixin | None") -> "Mapping[str, Any] | ClusterMixin":
+    if clustering is None or isinstance(clustering, Mapping):
+        known = [name for name in signature(search_clusters).parameters if name not in SET_HERE]
+        if unknown := [name for name in clustering or {} if name not in known]:
+            raise PLDError(f"The clustering has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+        return clustering or {}
+    if not hasattr(clustering, "fit_predict"):
+        raise PLDError(f"{clustering!r} is neither settings of the clustering nor an estimator with fit_predict.")
+    return clustering
+
+
+def _described(clustering: "Mapping[str, Any] | ClusterMixin | None") -> str:
+    """The clustering in words; where its study is stored does not change it, and may hold a password."""
+    if clustering is None or isinstance(clustering, Mapping):
+        told = [f"{name}={value}" for name, value in sorted((clustering or {}).items()) if name not in UNTOLD]
+        return " ".join(["search", *told])
+    return repr(clustering)

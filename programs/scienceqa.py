@@ -6,10 +6,10 @@ from typing import Any
 import dspy
 
 from pld_dspy.datasets import load
-from pld_dspy.datasets.files import one_of, truth_value
 from pld_dspy.evaluation import Scored
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.scienceqa import LETTERS, parse_letter, scienceqa_breakdown
+from pld_dspy.settings import one_of, truth_value
 
 
 class AnswerText(dspy.Signature):
@@ -58,6 +58,8 @@ class ScienceQA(dspy.Module):
     """
 
     dataset = "scienceqa"
+    # The answer's letter is only a place among the choices: rules that cover one place better than another are a fault.
+    strata = ("subject", "topic", "answer")
 
     def __init__(self, modality: str = "image", reasoning: bool = False) -> None:
         super().__init__()

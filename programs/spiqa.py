@@ -7,12 +7,12 @@ import dspy
 from dspy.evaluate.metrics import f1_score
 
 from pld_dspy.datasets import load
-from pld_dspy.datasets.files import one_of, truth_value
 from pld_dspy.datasets.spiqa import MODALITIES
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Scored
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.spiqa import parse_figure, spiqa_breakdown
+from pld_dspy.settings import one_of, truth_value
 
 
 class AskPaper(dspy.Signature):
@@ -56,6 +56,7 @@ class SPIQA(dspy.Module):
     """
 
     dataset = "spiqa"
+    strata = ("figure_type",)  # answers are free text, and the paper's name says nothing about a question
 
     def __init__(self, modality: str = "image", reasoning: bool = False, retrieval: bool = False) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ def test_a_plan_calls_no_model_and_a_real_compile_stays_below(rehearsal):
         examples, student = task(make, train=30, val=20, test=20), make()
         names = {"teacher": rehearsal.model, "student": rehearsal.model}
         with dspy.context(lm=None):
-            planned = plan(student, examples, names, max_rule_tokens=2000, max_iterations=2)
+            planned = plan(student, examples, names, max_rule_tokens=2000, max_iterations=2, num_candidates=3)
         compiled = PLDTeleprompter(max_iterations=2).compile(
             student, trainset=examples["train"], valset=examples["val"]
         )
@@ -34,8 +34,8 @@ def test_a_plan_calls_no_model_and_a_real_compile_stays_below(rehearsal):
 def test_more_data_and_rounds_cost_more_and_a_known_model_has_a_price():
     examples = task(ScienceQA, train=20, val=10, test=10)
     names = {"teacher": "openai/gpt-4o", "student": "openai/gpt-4o-mini"}
-    small = plan(ScienceQA(), examples, names, max_rule_tokens=500, max_iterations=0)
-    large = plan(ScienceQA(), examples, names, max_rule_tokens=500, max_iterations=2)
+    small = plan(ScienceQA(), examples, names, max_rule_tokens=500, max_iterations=0, num_candidates=1)
+    large = plan(ScienceQA(), examples, names, max_rule_tokens=500, max_iterations=2, num_candidates=3)
     assert small.teacher.calls == 2 * 20 + 10  # a refused rule is written once more
     assert small.student.calls == 2 * (10 + 10)
     assert large.teacher.calls > small.teacher.calls

@@ -1,5 +1,6 @@
 """The clustering algorithms of the search: what each may be given, and how it clusters points."""
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,9 +64,12 @@ def average(points: Points, params: dict[str, Any], seed: int = 0) -> np.ndarray
 def kmeans(points: Points, params: dict[str, Any], seed: int = 0) -> np.ndarray:
     """scikit-learn's k-means, which on unit vectors groups by cosine."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     estimator = KMeans(**params, n_init=1, max_iter=50, random_state=seed)
-    return estimator.fit_predict(points.vectors, sample_weight=points.weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer directions than clusters
+        return estimator.fit_predict(points.vectors, sample_weight=points.weights)
 
 
 def _half(points: Points) -> int:

@@ -99,6 +99,16 @@ def described_embedder(embedder: Embedder) -> str:
     return str(getattr(embedder, "__name__", type(embedder).__name__))
 
 
+def check(embedder: Embedder) -> None:
+    """Embed one text if a model does it, so that one that is missing shows before anything else is paid.
+
+    Raises:
+        PLDError: as `embed`.
+    """
+    if isinstance(embedder, SentenceEmbedder | _Hosted):
+        embed(["If this is embedded, then the model is there."], embedder)
+
+
 def embed(texts: list[str], embedder: Embedder) -> np.ndarray:
     """Embed with any embedder and check what it returns.
 

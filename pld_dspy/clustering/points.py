@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 5_000  # distinct embeddings that are clustered one by one; more are gathered into so many groups first
 NEIGHBOURS = 128  # that a point has on average within the graph's radius
+NEAREST = 10  # neighbours of a point that the graph holds beyond its radius
+ZERO = 1e-7  # what the graph holds for a distance of zero
 BLOCK = 1_000  # rows of a distance matrix that are computed at a time
 REDUCTIONS = ("none", "centre", "pca", "umap")
 
@@ -35,28 +38,40 @@ class Points:
 
     @cached_property
     def radius(self) -> float:
-        """The cosine distance within which a point has `NEIGHBOURS` others on average, estimated on a sample."""
+        """The cosine distance within which a point has `NEIGHBOURS` others on average, estimated on a sample.
+
+        It is above `ZERO` by so much that a hundredth of it is no less: points may be all but equal.
+        """
         rows = np.random.default_rng(0).permutation(len(self))[:BLOCK]
-        return float(np.quantile(1 - self.vectors[rows] @ self.vectors.T, min(1.0, NEIGHBOURS / len(self))))
+        radius = np.quantile(1 - self.vectors[rows] @ self.vectors.T, min(1.0, NEIGHBOURS / len(self)))
+        return max(float(radius), 101 * ZERO)
 
     @cached_property
     def graph(self) -> "csr_array":
-        """All pairs of points within `radius`, as a sparse symmetric matrix of their distances; each row sorted."""
+        """All pairs of points within `radius`, as a sparse symmetric matrix of their distances; each row sorted.
+
+        Each point's `NEAREST` neighbours are in it, however far they are: HDBSCAN needs so many.
+        """
         from scipy.sparse import csr_array, vstack
         from sklearn.neighbors import sort_graph_by_row_values
 
-        def near(start: int, distances: np.ndarray) -> "csr_array":
-            row, column = np.nonzero(distances <= self.radius)
-            # A stored zero must stay a neighbour: scipy and scikit-learn read it as one only if it is explicit.
-            return csr_array((distances[row, column], (row, column)), shape=distances.shape)
+        def near(distances: np.ndarray) -> "csr_array":
+            within = distances <= self.radius
+            few = np.flatnonzero(within.sum(axis=1) < NEAREST + 1)
+            if len(few) and len(self) > NEAREST + 1:
+                nearest = distances[few].argpartition(NEAREST, axis=1)[:, : NEAREST + 1]
+                within[few[:, None], nearest] = True
+            row, column = np.nonzero(within)
+            # A stored zero would be lost at the next sum or transposition.
+            return csr_array((np.maximum(distances[row, column], ZERO), (row, column)), shape=distances.shape)
 
-        blocks = [near(start, distances) for start, distances in _distances(self.vectors)]
-        return sort_graph_by_row_values(vstack(blocks, format="csr"), warn_when_not_sorted=False)
+        graph = vstack([near(distances) for distances in _distances(self.vectors)], format="csr")
+        return sort_graph_by_row_values(graph.maximum(graph.T), warn_when_not_sorted=False)
 
     @cached_property
     def merges(self) -> np.ndarray:
         """The dendrogram of average linkage, weighted: m - 1 pairs of points whose clusters merge, lowest first."""
-        distances = np.concatenate([block for _, block in _distances(self.vectors)])
+        distances = np.concatenate(list(_distances(self.vectors)))
         return average_linkage(distances, self.weights)
 
     def spread(self, labels: np.ndarray) -> np.ndarray:
@@ -84,7 +99,7 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     if len(vectors) <= MOST_POINTS:
         return Points(vectors, counts, inverse)
     centres = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), MOST_POINTS, replace=False))]
-    nearest = np.concatenate([block.argmin(axis=1) for _, block in _distances(vectors, centres)])
+    nearest = np.concatenate([block.argmin(axis=1) for block in _distances(vectors, centres)])
     rows = np.arange(len(vectors))
     members = csr_array((counts.astype(np.float32), (nearest, rows)), shape=(MOST_POINTS, len(vectors)))
     weights = np.bincount(nearest, counts, minlength=MOST_POINTS).astype(int)
@@ -102,6 +117,8 @@ def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int)
     Raises:
         PLDError: there is no such reduction, its package is not installed, or it fails.
     """
+    if isinstance(reduction, str) and reduction not in REDUCTIONS:
+        raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")
     if len(vectors) < 2 or (isinstance(reduction, str) and reduction == "none"):
         return vectors
     centred = vectors - np.average(vectors, axis=0, weights=weights).astype(np.float32)
@@ -110,8 +127,11 @@ def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int)
     transformer = _transformer(reduction, vectors.shape, seed) if isinstance(reduction, str) else reduction
     try:
         fewer = np.asarray(transformer.fit_transform(centred), dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise PLDError(f"{transformer} cannot reduce {len(vectors)} embeddings: {error}.") from error
+    except Exception as error:  # a transformer is anybody's code
+        raise PLDError(f"{transformer} cannot reduce {len(vectors)} embeddings: {shortened(error)}.") from error
+    if fewer.ndim != 2 or len(fewer) != len(vectors) or not np.isfinite(fewer).all():
+        shape = f"an array of shape {fewer.shape}"
+        raise PLDError(f"{transformer} must make {len(vectors)} rows of finite numbers of the embeddings, not {shape}.")
     return unit(fewer - fewer.mean(axis=0))
 
 
@@ -119,6 +139,11 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows scaled to length one; zero rows stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
+
+
+def shortened(error: Exception) -> str:
+    """What an error of anybody's code says, as the end of a sentence."""
+    return shorten(str(error) or type(error).__name__, 200, placeholder="…").rstrip(".")
 
 
 def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -156,7 +181,9 @@ def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
         merges.append((last, nearest))
         heights.append(float(row[nearest]))
         total = sizes[last] + sizes[nearest]
-        merged = (sizes[last] * row + sizes[nearest] * distances[nearest]) / total
+        other = distances[nearest]
+        # Rounding must not bring a mean below both, or a chain could come back to where it was.
+        merged = np.maximum((sizes[last] * row + sizes[nearest] * other) / total, np.minimum(row, other))
         merged[nearest] = np.inf
         distances[nearest], distances[:, nearest] = merged, merged
         distances[last], distances[:, last] = np.inf, np.inf
@@ -164,15 +191,15 @@ def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.array(merges, dtype=int).reshape(-1, 2)[np.argsort(heights, kind="stable")]
 
 
-def _distances(vectors: np.ndarray, to: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray]]:
+def _distances(vectors: np.ndarray, to: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Cosine distances of blocks of rows to all rows. Each block is the same on any number of threads."""
     from joblib import Parallel, delayed
 
     others = vectors if to is None else to
 
-    def block(start: int) -> tuple[int, np.ndarray]:
+    def block(start: int) -> np.ndarray:
         distances = 1 - vectors[start : start + BLOCK] @ others.T
-        return start, np.clip(distances, 0, 2, out=distances)
+        return np.clip(distances, 0, 2, out=distances)
 
     starts = range(0, len(vectors), BLOCK)
     yield from Parallel(n_jobs=-1, prefer="threads", return_as="generator")(delayed(block)(start) for start in starts)
@@ -183,10 +210,8 @@ def _transformer(reduction: str, shape: tuple[int, ...], seed: int) -> Any:
         from sklearn.decomposition import PCA
 
         return PCA(min(64, *shape), random_state=seed)
-    if reduction == "umap":
-        try:
-            from umap import UMAP
-        except ImportError as error:
-            raise PLDError("The reduction 'umap' needs the package umap-learn: install the extra 'umap'.") from error
-        return UMAP(n_components=10, metric="cosine", random_state=seed, n_jobs=1)
-    raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise PLDError("The reduction 'umap' needs the package umap-learn: install the extra 'umap'.") from error
+    return UMAP(n_components=10, metric="cosine", random_state=seed, n_jobs=1)

@@ -81,14 +81,15 @@ def silhouette(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.
     if labels.max(initial=-1) < 1:
         return np.zeros(len(rows))
     means, sizes = centres(vectors, labels)
-    distances = 1 - vectors[rows] @ means.T
+    distances = np.maximum(1 - vectors[rows] @ means.T, 0)
     inside = np.maximum(own, 0)
     at = np.arange(len(rows)), inside
     near = distances[at] * sizes[inside] / np.maximum(sizes[inside] - 1, 1)  # to the others, not to itself
     distances[at] = np.inf
     far = distances.min(axis=1)
     counts = (own >= 0) & (sizes[inside] > 1)
-    return np.where(counts, (far - near) / np.maximum(np.maximum(near, far), 1e-9), 0.0)
+    # Distances below a millionth are rounding.
+    return np.where(counts, (far - near) / np.maximum(np.maximum(near, far), 1e-6), 0.0)
 
 
 def centres(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

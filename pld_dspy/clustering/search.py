@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from pld_dspy.clustering.algorithms import ALGORITHMS
 from pld_dspy.clustering.noise import second_look
-from pld_dspy.clustering.points import Points, points_of, unit
+from pld_dspy.clustering.points import Points, points_of, shortened, unit
 from pld_dspy.clustering.quality import Quality, measure, tidy
 from pld_dspy.clustering.structure import cloud_like
 from pld_dspy.clustering.studies import open_study, run_trials
@@ -71,7 +72,9 @@ class Clustering:
         others = tuple(other.placed(points, rows, n) for other in self.alternatives)
         share = len(rows) / n if n else 1.0  # the others are zeros, which are noise
         quality = self.quality._replace(
-            noise=1 - share * (1 - self.quality.noise), biggest=share * self.quality.biggest
+            noise=1 - share * (1 - self.quality.noise),
+            concentration=share**2 * self.quality.concentration,
+            biggest=share * self.quality.biggest,
         )
         return replace(self, labels=labels, quality=quality, alternatives=others)
 
@@ -116,9 +119,13 @@ def search_clusters(
         raise PLDError(f"The clustering algorithms are {', '.join(ALGORITHMS)}; not {', '.join(algorithms) or 'none'}.")
     if n_trials < 1 or max_clusters < 2:
         raise PLDError(f"n_trials ({n_trials}) must be at least 1, and max_clusters ({max_clusters}) at least 2.")
+    if not 0 <= seed < 2**32:
+        raise PLDError(f"The seed ({seed}) must be from 0 to {2**32 - 1}.")
+    seed = int(seed)
     embeddings = checked(embeddings)
     digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
-    settings = f"{','.join(algorithms)}/{reduction}/{max_clusters}/{seed}"
+    described = re.sub(" at 0x[0-9A-Fa-f]+", "", str(reduction))  # where an object lies says nothing
+    settings = f"{','.join(algorithms)}/{described}/{max_clusters}/{seed}"
     study = open_study(storage, study_name, ["maximize"], {"embeddings": digest, "settings": settings})
     somewhere = np.flatnonzero(embeddings.any(axis=1))
     # One thread for a product of matrices: its sums, and so the clusters, are then the same on any number of cores.
@@ -142,8 +149,8 @@ def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clusterin
     embeddings = checked(embeddings)
     try:
         found = np.asarray(clone(estimator).fit_predict(embeddings))
-    except (TypeError, ValueError) as error:
-        raise PLDError(f"{estimator} cannot cluster {len(embeddings)} embeddings: {error}.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise PLDError(f"{estimator} cannot cluster {len(embeddings)} embeddings: {shortened(error)}.") from error
     n = len(embeddings)
     points = Points(embeddings, np.ones(n, dtype=int), np.arange(n))
     labels = tidy(found, points.weights)
@@ -157,15 +164,18 @@ def checked(embeddings: np.ndarray) -> np.ndarray:
         PLDError: they are not n rows of finite numbers.
     """
     try:
-        rows = np.asarray(embeddings, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise PLDError(f"The embeddings are no array of numbers: {error}.") from error
+        rows = np.asarray(embeddings)
+        rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise PLDError(f"The embeddings are no array of numbers: {shortened(error)}.") from error
     if rows.ndim != 2:
         raise PLDError(f"The embeddings must be an array of n rows; this one has the shape {rows.shape}.")
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         raise PLDError(f"{len(bad)} of {len(rows)} embeddings are not finite numbers; the first is row {bad[0]}.")
-    return unit(rows)
+    largest = np.abs(rows).max(axis=1, initial=0, keepdims=True)
+    # By powers of two, which rounds nothing: the square of a huge or tiny number is none that float32 has.
+    return unit(np.ldexp(rows, -np.frexp(largest)[1]).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -205,7 +215,8 @@ class _Search:
         """k-means into as many clusters as a rule of thumb says (Mardia, Kent & Bibby, 1979), for a continuum."""
         from optuna.trial import FixedTrial
 
-        clusters = min(self.max_clusters, round(math.sqrt(self.points.weights.sum() / 2)))
+        most = max(2, min(self.max_clusters, len(self.points) // 2))
+        clusters = min(most, max(2, round(math.sqrt(self.points.weights.sum() / 2))))
         return FixedTrial({"algorithm": "kmeans", "kmeans_n_clusters": clusters})
 
     def alone(self) -> Clustering:
@@ -216,7 +227,7 @@ class _Search:
     def _objective(self, trial: "optuna.Trial") -> float:
         from optuna import TrialPruned
 
-        labels = self._labels(trial)[1]
+        labels = self._labels(trial, self.points)[1]
         if len(self.points) > 2 * SAMPLE:
             rows = np.random.default_rng(self.seed).choice(len(self.points), SAMPLE, replace=False)
             trial.report(measure(self.points, labels, self.max_clusters, rows).value, step=0)
@@ -227,19 +238,19 @@ class _Search:
             trial.set_user_attr(name, figure)
         return quality.value
 
-    def _labels(self, trial: "Trial") -> tuple[dict[str, Any], np.ndarray]:
-        """Draw a setting and cluster by it; a finished trial gives the setting that it drew."""
+    def _labels(self, trial: "Trial", points: Points) -> tuple[dict[str, Any], np.ndarray]:
+        """Draw a setting and cluster points by it; a finished trial gives the setting that it drew."""
         name = trial.suggest_categorical("algorithm", self.algorithms)
         params = ALGORITHMS[name].suggest(trial, self.points, self.max_clusters)
-        labels = ALGORITHMS[name].labels(self.points, params, self.seed)
-        return {"algorithm": name, **params}, tidy(labels, self.points.weights)
+        labels = ALGORITHMS[name].labels(points, params, self.seed)
+        return {"algorithm": name, **params}, tidy(labels, points.weights)
 
     def _clustering(self, trial: "Trial") -> Clustering:
-        params, labels = self._labels(trial)
+        params, labels = self._labels(trial, self.points)
         labels = second_look(self.points, labels)
         return Clustering(labels, params, self.study, measure(self.points, labels, self.max_clusters))
 
     def _by_chance(self, trial: "optuna.trial.FrozenTrial") -> float:
         """The silhouette that a trial's setting reaches where there is nothing to find."""
-        cloud = replace(self, points=cloud_like(self.points, self.seed))
-        return measure(cloud.points, cloud._labels(trial)[1], self.max_clusters).silhouette
+        cloud = cloud_like(self.points, self.seed)
+        return measure(cloud, self._labels(trial, cloud)[1], self.max_clusters).silhouette

@@ -1,5 +1,6 @@
 """Optuna studies that can be stored, shared and taken up again."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,14 +42,19 @@ def open_study(
             pruner=optuna.pruners.MedianPruner(n_startup_trials=10),
             load_if_exists=True,
         )
+        started = bool(study.get_trials(deepcopy=False))  # before its attributes are read: they come first
         earlier = study.user_attrs
         for name, value in about.items():
-            if name not in earlier:
+            if name not in earlier and not started:
                 study.set_user_attr(name, value)
+        aims = [direction.name.lower() for direction in study.directions]
     except Exception as error:  # each storage has errors of its own
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        for secret in re.findall(r"\w:([^/@]+)", storage) if isinstance(storage, str) and "://" in storage else []:
+            reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", reason)  # a password, or a port
         raise PLDError(f"The storage of the Optuna study cannot be used ({reason}).") from error
-    changed = [name for name, value in about.items() if earlier.get(name, value) != value]
+    changed = [name for name, value in about.items() if earlier.get(name, None if started else value) != value]
+    changed += [] if aims == list(directions) else ["directions"]
     if changed:
         raise PLDError(f"The study {study.study_name} is about other {', '.join(changed)}: give another study_name.")
     return study
@@ -64,8 +70,9 @@ def run_trials(
 ) -> None:
     """Run trials until the study has as many, other processes' and earlier ones included.
 
-    What a trial draws depends on the seed, its number and the trials before it, so that a study that was stopped ends
-    as it would have without the stop, and processes that share one try different settings.
+    What a trial draws depends on the seed, its number and the trials before it, those that were interrupted not
+    counted. So a study that was stopped ends as it would have without the stop, and processes that share one try
+    different settings. What is under way elsewhere when the last trial ends comes on top.
 
     Args:
         study: its finished and pruned trials count.
@@ -76,16 +83,24 @@ def run_trials(
         display_progress: show a progress bar on standard error.
     """
     import optuna
+    from optuna.trial import TrialState
 
-    for params in starts:
-        study.enqueue_trial(params, skip_if_exists=True)
+    def seeded(trial: "optuna.Trial") -> float:
+        interrupted = [other.number for other in study.get_trials(deepcopy=False, states=(TrialState.FAIL,))]
+        place = trial.number - sum(number < trial.number for number in interrupted)
+        study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + place) % 2**32)
+        return objective(trial)
+
     with progress_bar(display_progress) as progress:
         bar = progress.add_task("Searching clusters", total=n_trials)
         while (done := _finished(study)) < n_trials:
             progress.update(bar, completed=done)
-            number = len(study.get_trials(deepcopy=False))
-            study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
-            study.optimize(objective, n_trials=1)
+            trials = study.get_trials(deepcopy=False)
+            tried = [trial.params for trial in trials if trial.state != TrialState.FAIL]
+            left = [params for params in starts if params not in tried]
+            if left:
+                study.enqueue_trial(left[0])
+            study.optimize(seeded, n_trials=1)
         progress.update(bar, completed=n_trials)
 
 

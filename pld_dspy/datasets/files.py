@@ -51,35 +51,3 @@ def choose(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
     if limit is None or limit >= len(items):
         return list(items)
     return [items[i] for i in sorted(random.Random(seed).sample(range(len(items)), limit))]
-
-
-def one_of(value: str, allowed: Sequence[str], what: str) -> str:
-    """`value`, if it is allowed.
-
-    Raises:
-        PLDError: it is not; `what` says of what it is one, as in "ScienceQA's modality".
-    """
-    if value not in allowed:
-        raise PLDError(f"{what} is one of {', '.join(allowed)}, not {value!r}.")
-    return value
-
-
-def truth_value(value: object, name: str) -> bool:
-    """`value`, if it is True or False.
-
-    Raises:
-        PLDError: it is neither; a text such as "no" would else count as true.
-    """
-    if not isinstance(value, bool):
-        raise PLDError(f"The setting {name} is true or false, not {value!r}.")
-    return value
-
-
-def positive(value: object, name: str) -> None:
-    """Check a setting that is a number of something, or None for no limit.
-
-    Raises:
-        PLDError: it is neither.
-    """
-    if value is not None and (type(value) is not int or value < 1):
-        raise PLDError(f"The setting {name} is a whole number from 1 on, or null for no limit, not {value!r}.")

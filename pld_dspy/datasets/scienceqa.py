@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dspy
 
-from pld_dspy.datasets.files import choose, inside, one_of, positive, read_json
+from pld_dspy.datasets.files import choose, inside, read_json
 from pld_dspy.datasets.hub import Hub, open_rows
 from pld_dspy.datasets.images import LONGEST_SIDE, Figure, File, Source
 from pld_dspy.errors import PLDError
+from pld_dspy.settings import one_of, positive
 
 if TYPE_CHECKING:
     import datasets

@@ -7,11 +7,12 @@ from typing import Any
 
 import dspy
 
-from pld_dspy.datasets.files import choose, inside, one_of, positive, read_json
+from pld_dspy.datasets.files import choose, inside, read_json
 from pld_dspy.datasets.hub import Hub, fetch
 from pld_dspy.datasets.images import LONGEST_SIDE, Figure, File
 from pld_dspy.datasets.spiqa_layout import SPLITS, Question, Row, Split
 from pld_dspy.errors import PLDError
+from pld_dspy.settings import one_of, positive
 
 REPOSITORY = "google/spiqa"
 SHOWN = ("image", "figures", "caption", "describe")
