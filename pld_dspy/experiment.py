@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pld_dspy.datasets import BadImage, load
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator, Metric, Scored, exact_match
+from pld_dspy.report.page import compile_page
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import Runner
 from pld_dspy.teleprompter import PLDTeleprompter
@@ -145,13 +146,15 @@ def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dsp
         skipped=len(task.skipped),
         score=BeforeAfter(baseline=before.score, compiled=after.score),
         validation=compiled.pld.validation,
-        rules=sum(len(rules) for rules in compiled.pld.rules.values()),
+        rules=sum(len(rules) for rules in compiled.pld.in_prompt.values()),
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
         usage={"teacher": runner.teacher.total(), "student": runner.student.total(), **task.usage},
         seconds=round(time.monotonic() - start, 1),
         log_dir=str(run.path),
     )
     run.write("summary.json", summary)
+    if run.path is not None:
+        run.write("report.html", compile_page(task.name, compiled.pld, summary))
     return summary
 
 

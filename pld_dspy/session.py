@@ -18,6 +18,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator, Metric, Scored
 from pld_dspy.extraction import extract, lesson
 from pld_dspy.instructions import instruct
+from pld_dspy.report.page import compile_page
 from pld_dspy.resolution import Resolver, Step
 from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.run import RunFolder
@@ -35,11 +36,14 @@ class Distillation:
     """What a compile found out; the compiled program carries it as `.pld`."""
 
     rules: dict[str, RuleSet]  # by predictor name
+    in_prompt: dict[str, RuleSet]  # those of them that fit the token budget
     steps: list[Step]  # every decision of conflict resolution
     validation: dict[str, float]  # score of the student as it came, with the clustered rules, and as returned
     usage: dict[str, Usage]  # by role, teacher and student
     budget_spent: bool
-    candidates: list[Candidate]  # the clusterings that were tried
+    models: dict[str, str]  # by role
+    clusterings: dict[str, Clustering]  # what the search found, by predictor name
+    candidates: list[Candidate]  # the clusterings whose rules were validated
     coverage: Coverage  # of the training examples by the rules in the prompt
 
 
@@ -137,7 +141,7 @@ class Session:
                 if not tried:
                     raise
                 break
-            said = {name: f"{found.params or 'equal rules'}: {found}" for name, found in candidate.items()}
+            said = {name: f"{_worded(found.params)}: {found}" for name, found in candidate.items()}
             tokens = sum(count_tokens(self.student_lm.model, of.render()) for of in self.in_prompt(rules).values())
             tried.append((candidate, Candidate(clusterings=said, rules=rules, prompt_tokens=tokens, score=score)))
         self.candidates = settle([candidate for _, candidate in tried])
@@ -176,14 +180,23 @@ class Session:
             self.validation["compiled"] = [self.validation["clustered"], *accepted][-1]
         program = self.build(rules)
         program._compiled = True
-        usage = {"teacher": self.runner.teacher.total(), "student": self.runner.student.total()}
-        prompt_rules = self.in_prompt(rules)
-        covered = coverage(prompt_rules, self.trainset, strata_of(self.student, self.trainset))
+        in_prompt = self.in_prompt(rules)
         program.pld = Distillation(
-            rules, self.steps, self.validation, usage, self.runner.spent, self.candidates, covered
+            rules=rules,
+            in_prompt=in_prompt,
+            steps=self.steps,
+            validation=self.validation,
+            usage={"teacher": self.runner.teacher.total(), "student": self.runner.student.total()},
+            budget_spent=self.runner.spent,
+            models={"teacher": self.teacher_lm.model, "student": self.student_lm.model},
+            clusterings=self.clusterings,
+            candidates=self.candidates,
+            coverage=coverage(in_prompt, self.trainset, strata_of(self.student, self.trainset)),
         )
-        self.run.write("coverage.json", covered)
         self.run.write_program(program)
+        self.run.write("coverage.json", program.pld.coverage)
+        if self.run.path is not None:
+            self.run.write("report.html", compile_page(type(self.student).__name__, program.pld))
         self.run.status("budget spent" if self.runner.spent else "finished", self.runner.usage())
         return program
 
@@ -241,6 +254,12 @@ def _candidates(clusterings: Mapping[str, Clustering], most: int) -> list[dict[s
     ]
     labels = [[found.labels.tolist() for found in candidate.values()] for candidate in several]
     return [candidate for number, candidate in enumerate(several) if labels[number] not in labels[:number]]
+
+
+def _worded(params: Mapping[str, Any]) -> str:
+    """A setting as a person reads it."""
+    told = [f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()]
+    return ", ".join(told).removeprefix("algorithm ") or "equal rules only"
 
 
 def _report(micro_rules: Sequence[MicroRule], found: Clustering) -> dict[str, Any]:

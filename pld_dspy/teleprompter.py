@@ -12,6 +12,7 @@ from dspy.teleprompt import Teleprompter
 
 from pld_dspy.clustering import Embedder, search_clusters, tfidf
 from pld_dspy.clustering.embedders import check, described_embedder
+from pld_dspy.clustering.search import check_settings
 from pld_dspy.clustering.sentences import SentenceEmbedder
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Metric, exact_match, program_fingerprint
@@ -223,6 +224,7 @@ def _clustering_settings(clustering: "Mapping[str, Any] | ClusterMixin | None") 
         known = [name for name in signature(search_clusters).parameters if name not in SET_HERE]
         if unknown := [name for name in clustering or {} if name not in known]:
             raise PLDError(f"The clustering has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+        check_settings(**{name: value for name, value in (clustering or {}).items() if name not in UNTOLD})
         return clustering or {}
     if not hasattr(clustering, "fit_predict"):
         raise PLDError(f"{clustering!r} is neither settings of the clustering nor an estimator with fit_predict.")

@@ -53,3 +53,38 @@ def openai_server(logprobs: dict | None = None) -> Iterator[tuple[str, list[dict
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextlib.contextmanager
+def embeddings_server(*statuses):
+    """A server of OpenAI's embeddings on loopback: its address, and the requests so far. It fails as it is told."""
+    requests, left = [], list(statuses)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **body})
+            status = left.pop(0) if left else 200
+            rows = [
+                {"object": "embedding", "index": number, "embedding": [float(len(text)), 1.0]}
+                for number, text in enumerate(body["input"])
+            ]
+            reply = {"object": "list", "model": body["model"], "data": rows}
+            reply["usage"] = {"prompt_tokens": 1, "total_tokens": 1}
+            content = json.dumps(reply if status == 200 else {"error": {"message": f"it is {status}"}}).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}/v1", requests
+    finally:
+        http.shutdown()
+        http.server_close()

@@ -1,8 +1,4 @@
-import contextlib
-import json
 import os
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dspy
 import numpy as np
@@ -11,6 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from loopback import embeddings_server
+from tenacity import wait_none
 
 from pld_dspy.clustering import embedders
 from pld_dspy.clustering.embedders import described_embedder, embed, embedder, tfidf
@@ -18,44 +16,9 @@ from pld_dspy.clustering.sentences import SentenceEmbedder
 from pld_dspy.errors import PLDError
 
 
-@contextlib.contextmanager
-def server(*statuses):
-    """A server of OpenAI's embeddings on loopback: its address, and the requests so far. It fails as it is told."""
-    requests, left = [], list(statuses)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **body})
-            status = left.pop(0) if left else 200
-            rows = [
-                {"object": "embedding", "index": number, "embedding": [float(len(text)), 1.0]}
-                for number, text in enumerate(body["input"])
-            ]
-            reply = {"object": "list", "model": body["model"], "data": rows}
-            reply["usage"] = {"prompt_tokens": 1, "total_tokens": 1}
-            content = json.dumps(reply if status == 200 else {"error": {"message": f"it is {status}"}}).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *args):
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{http.server_port}/v1", requests
-    finally:
-        http.shutdown()
-        http.server_close()
-
-
 def test_a_hosted_embedder_gets_its_own_key_only(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "of-the-hosted-service")
-    with server() as (address, requests):
+    with embeddings_server() as (address, requests):
         vectors = embed(["a", "bcd"], embedder("openai/tiny-keys", address))
         assert np.allclose(vectors, np.array([[1, 1], [3, 1]]) / np.sqrt([[2], [10]]))
         monkeypatch.setenv("PLD_EMBEDDER_API_KEY", "mine")
@@ -68,16 +31,16 @@ def test_a_hosted_embedder_gets_its_own_key_only(monkeypatch):
 
 @pytest.mark.parametrize("status", [429, 500])
 def test_a_busy_server_is_asked_again(monkeypatch, status):
-    monkeypatch.setattr(embedders, "WAITS", (0, 0))
-    with server(status, status) as (address, requests):
+    monkeypatch.setattr(embedders._Hosted.__call__.retry, "wait", wait_none())
+    with embeddings_server(status, status) as (address, requests):
         assert embed(["a"], embedder(f"openai_like/tiny-{status}", address)).shape == (1, 2)
     assert len(requests) == 3
 
 
-@pytest.mark.parametrize(("name", "status", "asked"), [("openai_like/failing", 500, 3), ("openai/failing", 401, 1)])
+@pytest.mark.parametrize(("name", "status", "asked"), [("openai_like/failing", 500, 4), ("openai/failing", 401, 1)])
 def test_a_server_that_fails_is_an_error(monkeypatch, name, status, asked):
-    monkeypatch.setattr(embedders, "WAITS", (0, 0))
-    with server(*[status] * 9) as (address, requests):
+    monkeypatch.setattr(embedders._Hosted.__call__.retry, "wait", wait_none())
+    with embeddings_server(*[status] * 9) as (address, requests):
         hosted = embedder(name, address)
         with pytest.raises(PLDError, match=f"^The embedder {name} failed on 1 texts: .*it is {status}") as error:
             embed(["a"], hosted)

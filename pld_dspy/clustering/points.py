@@ -181,9 +181,7 @@ def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
         merges.append((last, nearest))
         heights.append(float(row[nearest]))
         total = sizes[last] + sizes[nearest]
-        other = distances[nearest]
-        # Rounding must not bring a mean below both, or a chain could come back to where it was.
-        merged = np.maximum((sizes[last] * row + sizes[nearest] * other) / total, np.minimum(row, other))
+        merged = (sizes[last] * row + sizes[nearest] * distances[nearest]) / total
         merged[nearest] = np.inf
         distances[nearest], distances[:, nearest] = merged, merged
         distances[last], distances[:, last] = np.inf, np.inf

@@ -6,17 +6,19 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pld_dspy.clustering.algorithms import ALGORITHMS
 from pld_dspy.clustering.noise import second_look
-from pld_dspy.clustering.points import Points, points_of, shortened, unit
+from pld_dspy.clustering.points import REDUCTIONS, Points, points_of, shortened, unit
 from pld_dspy.clustering.quality import Quality, measure, tidy
 from pld_dspy.clustering.structure import cloud_like
 from pld_dspy.clustering.studies import open_study, run_trials
 from pld_dspy.errors import PLDError
+from pld_dspy.settings import one_of
 
 if TYPE_CHECKING:
     import optuna
@@ -115,13 +117,7 @@ def search_clusters(
     """
     from threadpoolctl import threadpool_limits
 
-    if not algorithms or any(name not in ALGORITHMS for name in algorithms):
-        raise PLDError(f"The clustering algorithms are {', '.join(ALGORITHMS)}; not {', '.join(algorithms) or 'none'}.")
-    if n_trials < 1 or max_clusters < 2:
-        raise PLDError(f"n_trials ({n_trials}) must be at least 1, and max_clusters ({max_clusters}) at least 2.")
-    if not 0 <= seed < 2**32:
-        raise PLDError(f"The seed ({seed}) must be from 0 to {2**32 - 1}.")
-    seed = int(seed)
+    check_settings(n_trials, seed, algorithms=algorithms, reduction=reduction, max_clusters=max_clusters)
     embeddings = checked(embeddings)
     digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
     described = re.sub(" at 0x[0-9A-Fa-f]+", "", str(reduction))  # where an object lies says nothing
@@ -136,6 +132,28 @@ def search_clusters(
     if found.weak:
         log.warning("%s", found)
     return found.placed(points, somewhere, len(embeddings))
+
+
+def check_settings(
+    n_trials: int = 50,
+    seed: int = 0,
+    *,
+    algorithms: Sequence[str] = tuple(ALGORITHMS),
+    reduction: Any = "centre",
+    max_clusters: int = MAX_CLUSTERS,
+) -> None:
+    """Check arguments of `search_clusters`, as before a compile that has yet to pay for its embeddings.
+
+    Raises:
+        PLDError: one is none that there is.
+    """
+    if isinstance(algorithms, str) or not algorithms or any(name not in ALGORITHMS for name in algorithms):
+        raise PLDError(f"The algorithms are a list of some of {', '.join(ALGORITHMS)}, not {algorithms!r}.")
+    if isinstance(reduction, str):
+        one_of(reduction, REDUCTIONS, "The reduction")
+    for name, value, least in (("n_trials", n_trials, 1), ("seed", seed, 0), ("max_clusters", max_clusters, 2)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value < 2**32:
+            raise PLDError(f"The setting {name} is a whole number from {least} to {2**32 - 1}, not {value!r}.")
 
 
 def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clustering:
@@ -198,18 +216,24 @@ class _Search:
         structure = best.user_attrs["silhouette"] - self._by_chance(best)
         found = replace(self._clustering(best), structure=structure)
         if not found.weak:
-            return replace(found, alternatives=tuple(self._clustering(trial) for trial in self._coarser(best)))
+            return replace(found, alternatives=self._coarser(found, best))
         if self.points.weights.sum() <= self.max_clusters:
             return replace(self.alone(), structure=structure, alternatives=(found,))
         if "kmeans" in self.algorithms:
             return replace(self._clustering(self._even()), structure=structure, alternatives=(found,))
         return found
 
-    def _coarser(self, best: "optuna.trial.FrozenTrial") -> list["optuna.trial.FrozenTrial"]:
+    def _coarser(self, found: Clustering, best: "optuna.trial.FrozenTrial") -> tuple[Clustering, ...]:
         finished = [trial for trial in self.study.get_trials() if "clusters" in trial.user_attrs]
-        most = best.user_attrs["clusters"]
-        several = [[trial for trial in finished if 2 <= trial.user_attrs["clusters"] <= most / part] for part in (2, 4)]
-        return [max(trials, key=lambda trial: trial.values[0]) for trials in several if trials]
+        finished.sort(key=lambda trial: -trial.values[0])
+        several = []
+        for part in (2, 4):
+            most = best.user_attrs["clusters"] / part
+            coarse = (self._clustering(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
+            # The second look at noise may have made pairs of it.
+            first = next((each for each in coarse if each.quality.clusters <= found.quality.clusters / part), None)
+            several += [first] if first else []
+        return tuple(several)
 
     def _even(self) -> "optuna.trial.FixedTrial":
         """k-means into as many clusters as a rule of thumb says (Mardia, Kent & Bibby, 1979), for a continuum."""

@@ -1,8 +1,11 @@
 """Optuna studies that can be stored, shared and taken up again."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 from pld_dspy.errors import PLDError
 from pld_dspy.progress import progress_bar
@@ -35,13 +38,15 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     about = {name: str(value) for name, value in subject.items()}
     try:
-        study = optuna.create_study(
-            storage=_opened(storage),
-            study_name=study_name or (None if storage is None else "pld-" + "-".join(about.values())),
-            directions=directions,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=10),
-            load_if_exists=True,
-        )
+        for attempt in _attempts():
+            with attempt:
+                study = optuna.create_study(
+                    storage=_opened(storage),
+                    study_name=study_name or (None if storage is None else "pld-" + "-".join(about.values())),
+                    directions=directions,
+                    pruner=optuna.pruners.MedianPruner(n_startup_trials=10),
+                    load_if_exists=True,
+                )
         started = bool(study.get_trials(deepcopy=False))  # before its attributes are read: they come first
         earlier = study.user_attrs
         for name, value in about.items():
@@ -49,10 +54,10 @@ def open_study(
                 study.set_user_attr(name, value)
         aims = [direction.name.lower() for direction in study.directions]
     except Exception as error:  # each storage has errors of its own
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         for secret in re.findall(r"\w:([^/@]+)", storage) if isinstance(storage, str) and "://" in storage else []:
             reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", reason)  # a password, or a port
-        raise PLDError(f"The storage of the Optuna study cannot be used ({reason}).") from error
+        raise PLDError(f"The storage of the Optuna study cannot be used ({reason[:200]}).") from error
     changed = [name for name, value in about.items() if earlier.get(name, None if started else value) != value]
     changed += [] if aims == list(directions) else ["directions"]
     if changed:
@@ -88,20 +93,26 @@ def run_trials(
     def seeded(trial: "optuna.Trial") -> float:
         interrupted = [other.number for other in study.get_trials(deepcopy=False, states=(TrialState.FAIL,))]
         place = trial.number - sum(number < trial.number for number in interrupted)
-        study.sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + place) % 2**32)
+        sampler = optuna.samplers.TPESampler(seed=(int(seed) * 1_000_003 + place) % 2**32)
+        first = starts[place] if place < len(starts) else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # Not Optuna's queue of parameters to try, from which two processes may take the same trial.
+            study.sampler = optuna.samplers.PartialFixedSampler(first, sampler)
         return objective(trial)
 
     with progress_bar(display_progress) as progress:
         bar = progress.add_task("Searching clusters", total=n_trials)
         while (done := _finished(study)) < n_trials:
             progress.update(bar, completed=done)
-            trials = study.get_trials(deepcopy=False)
-            tried = [trial.params for trial in trials if trial.state != TrialState.FAIL]
-            left = [params for params in starts if params not in tried]
-            if left:
-                study.enqueue_trial(left[0])
             study.optimize(seeded, n_trials=1)
         progress.update(bar, completed=n_trials)
+
+
+def _attempts() -> Retrying:
+    """Processes that open a new database at once all make its tables; those that come second fail, then find them."""
+    made = retry_if_exception(lambda error: re.search("already exists|IntegrityError", repr(error)) is not None)
+    return Retrying(retry=made, wait=wait_random(0, 1), stop=stop_after_attempt(10), reraise=True)
 
 
 def _finished(study: "optuna.Study") -> int:

@@ -1,6 +1,8 @@
 """Results as tables for a terminal."""
 
 from collections.abc import Callable, Sequence
+from textwrap import shorten
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.console import Group
@@ -8,16 +10,19 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pld_dspy.experiment import BeforeAfter, Summary
-from pld_dspy.metrics.breakdown import Breakdown
-from pld_dspy.plan import Plan
-from pld_dspy.scoring import Scores
+from pld_dspy.coverage import Coverage, Share, shortened
 from pld_dspy.usage import Usage
+
+if TYPE_CHECKING:  # a compile's own report needs this module too
+    from pld_dspy.experiment import BeforeAfter, Summary
+    from pld_dspy.metrics.breakdown import Breakdown
+    from pld_dspy.plan import Plan
+    from pld_dspy.scoring import Scores
 
 SIMULATED = "Simulated models: these figures show that the machinery works, never that distillation does."
 
 
-def summary_table(summaries: Sequence[Summary]) -> Table:
+def summary_table(summaries: "Sequence[Summary]") -> Table:
     """Compiles side by side, a column each: scores before and after, and what they took."""
     simulated = any(name.startswith("rehearsal") for summary in summaries for name in summary.models.values())
     table = Table(title="Before and after", caption=SIMULATED if simulated else None)
@@ -32,7 +37,7 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
         "input tokens a question": [_change(summary.prompt_tokens, _count) for summary in summaries],
         "teacher's calls": [str(summary.usage["teacher"].calls) for summary in summaries],
         "student's calls": [str(summary.usage["student"].calls) for summary in summaries],
-        "cost": [_cost(summary.usage["teacher"], summary.usage["student"]) for summary in summaries],
+        "cost": [cost(summary.usage["teacher"], summary.usage["student"]) for summary in summaries],
         "seconds": [f"{summary.seconds:.0f}" for summary in summaries],
         "written to": [escape(summary.log_dir) for summary in summaries],
     }
@@ -41,19 +46,17 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def plan_table(plan: Plan) -> Table:
+def plan_table(plan: "Plan") -> Table:
     """What a compile takes at most."""
     table = Table("", "calls", "tokens in", "tokens out", "US$", title="At most", title_justify="left")
     for role, usage in plan:
         if usage is None:
             continue
-        table.add_row(
-            role, f"{usage.calls:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}", _cost(usage)
-        )
+        table.add_row(role, f"{usage.calls:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}", cost(usage))
     return table
 
 
-def score_table(scores: Scores) -> Group:
+def score_table(scores: "Scores") -> Group:
     """One student's score, by the benchmark's groups where it has some."""
     said = [
         "In percent",
@@ -72,7 +75,26 @@ def score_table(scores: Scores) -> Group:
     return Group(Text(title, "bold"), table, Text(f"{'; '.join(said)}.{simulated}"))
 
 
-def _breakdown_table(breakdown: Breakdown) -> Table:
+def coverage_table(coverage: Coverage) -> Table:
+    """How many training examples the rules in the prompt come from, by the strata of the program."""
+    table = Table(title="Training examples that the rules cover", title_justify="left")
+    table.add_column("", overflow="fold")
+    for heading in ("examples", "covered", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for field, groups in coverage.groups.items():
+        table.add_row(Text(shorten(field, 60, placeholder="…"), "bold"))
+        for value, share in shortened(groups):
+            table.add_row(Text(shorten(value, 120, placeholder="…")), *_shares(share))
+        table.add_section()
+    table.add_row("all", *_shares(coverage))
+    return table
+
+
+def _shares(share: Share) -> tuple[str, str, str]:
+    return f"{share.n:,}", f"{share.covered:,}", percent(share.fraction)
+
+
+def _breakdown_table(breakdown: "Breakdown") -> Table:
     *groups, everything = breakdown.groups
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))  # so that seven measures fit into 80 columns
     table.add_column("", no_wrap=True)
@@ -102,7 +124,7 @@ def _count(number: float | None) -> str:
     return "cached" if number is None else f"{number:,.0f}"
 
 
-def _change(of: BeforeAfter, show: Callable[[float | None], str]) -> str:
+def _change(of: "BeforeAfter", show: Callable[[float | None], str]) -> str:
     return f"{show(of.baseline)} → {show(of.compiled)}"
 
 
@@ -110,6 +132,7 @@ def _validation(scores: dict[str, float]) -> str:
     return " → ".join(percent(scores[stage]) for stage in ("student", "clustered", "compiled") if stage in scores)
 
 
-def _cost(*usages: Usage) -> str:
+def cost(*usages: Usage) -> str:
+    """US dollars as a person reads them."""
     total = sum(usages, start=Usage(cost_usd=0.0)).cost_usd
     return "no price known" if total is None else f"{total:,.2f}"

@@ -1,0 +1,92 @@
+"""A compile as one page, for a browser without a network: scores, rules, coverage, clusterings, edits, studies."""
+
+from typing import TYPE_CHECKING, Any
+
+from pld_dspy.coverage import shortened
+from pld_dspy.report.pictures import candidate_picture, study_pictures
+from pld_dspy.report.tables import SIMULATED, cost, percent
+from pld_dspy.wording import sound
+
+if TYPE_CHECKING:
+    from pld_dspy.clustering import Clustering
+    from pld_dspy.experiment import Summary
+    from pld_dspy.session import Distillation
+
+LONGEST = 4_000  # characters of a text that are shown
+MOST_IDS = 500  # of a rule's examples
+STAGES = {
+    "student": "the student as it came",
+    "clustered": "with the rules from the clusters",
+    "compiled": "as returned, after conflict resolution",
+}
+
+
+def compile_page(title: str, distillation: "Distillation", summary: "Summary | None" = None) -> str:
+    """Make report.html. The same arguments give the same text.
+
+    Args:
+        title: what was compiled.
+        distillation: what the compile found out.
+        summary: the scores on the test split, where there are some.
+
+    Returns:
+        HTML that needs no other file, no network and no scripts.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pld_dspy", "report/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"short": _short, "percent": percent, "shortened": shortened, "cost": cost}
+    candidates = distillation.candidates
+    return environment.get_template("compile.html").render(
+        title=title,
+        result=_result(distillation, summary),
+        simulated=SIMULATED if any(name.startswith("rehearsal") for name in distillation.models.values()) else "",
+        summary=summary,
+        found=distillation,
+        stages=[(STAGES.get(stage, stage), score) for stage, score in distillation.validation.items()],
+        scatter=candidate_picture(candidates) if len(candidates) > 1 else None,
+        usage=summary.usage if summary else distillation.usage,
+        searches={name: _search(found) for name, found in distillation.clusterings.items()},
+        most_ids=MOST_IDS,
+    )
+
+
+def _result(distillation: "Distillation", summary: "Summary | None") -> str:
+    """The page's first line."""
+    if summary is not None:
+        scores, told = summary.score, f"on {summary.n['test']:,} test questions"
+        return f"{percent(scores.baseline)} → {percent(scores.compiled)} {told}, before and after compiling"
+    scored = [distillation.validation[stage] for stage in STAGES if stage in distillation.validation]
+    if not scored:
+        return "No score: the student was not validated"
+    if len(scored) == 1:
+        return f"{percent(scored[0])} on the validation set, as the student came"
+    return f"{percent(scored[0])} → {percent(scored[-1])} on the validation set, before and after compiling"
+
+
+def _search(found: "Clustering") -> dict[str, Any]:
+    """What an Optuna study tried; nothing where there was none, or too little to search in."""
+    from optuna.trial import TrialState
+
+    trials = found.study.get_trials(deepcopy=False) if found.study else []
+    if found.study is None or not trials:
+        return {"said": str(found), "trials": 0}
+    finished = any(trial.state == TrialState.COMPLETE for trial in trials)
+    return {
+        "said": str(found),
+        "trials": len(trials),
+        "best": found.study.best_trial if finished else None,
+        "pictures": study_pictures(found.study),
+    }
+
+
+def _short(text: object, most: int = LONGEST) -> str:
+    """Data as text on one line, cut where it is too long for a page."""
+    line = sound(" ".join(str(text).split()))
+    return line if len(line) <= most else f"{line[:most]}… ({len(line) - most:,} more characters)"
