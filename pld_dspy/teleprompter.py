@@ -224,7 +224,7 @@ def _clustering_settings(clustering: "Mapping[str, Any] | ClusterMixin | None") 
         known = [name for name in signature(search_clusters).parameters if name not in SET_HERE]
         if unknown := [name for name in clustering or {} if name not in known]:
             raise PLDError(f"The clustering has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
-        check_settings(**{name: value for name, value in (clustering or {}).items() if name not in UNTOLD})
+        check_settings(**(clustering or {}))
         return clustering or {}
     if not hasattr(clustering, "fit_predict"):
         raise PLDError(f"{clustering!r} is neither settings of the clustering nor an estimator with fit_predict.")

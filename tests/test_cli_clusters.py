@@ -42,7 +42,7 @@ def test_a_hosted_embedder_and_a_stored_study(tmp_path):
         (("--cluster-setting", "n_trials=none"), "error: The setting n_trials"),
         (("--cluster-setting", "max_clusters=1"), "error: The setting max_clusters"),
         (("--cluster-setting", "algorithms=ward"), "error: The algorithms are a list of some of average, dbscan"),
-        (("--cluster-setting", "reduction=tsne"), "error: The reduction is one of none, centre"),
+        (("--cluster-setting", "reduction=tsne"), "error: There is no reduction 'tsne'"),
         (("--cluster-setting", "seed=-1"), "error: The setting seed"),
         (("--cluster-setting", "storage=nowhere://user:secret@x/y"), "error: The storage of the Optuna study cannot"),
         (("--num-candidates", "0"), "error: Invalid value for '--num-candidates'"),

@@ -7,7 +7,7 @@ import pytest
 
 from pld_dspy.clustering import search, search_clusters
 from pld_dspy.clustering.quality import measure
-from pld_dspy.clustering.studies import open_study, run_trials
+from pld_dspy.clustering.studies import open_study, opened, run_trials
 from pld_dspy.errors import PLDError
 
 FINISHED = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
@@ -68,15 +68,15 @@ def test_a_study_that_was_stopped_ends_as_it_would_have_without_the_stop(storage
 
 
 WORKER = """
-import sys
-import numpy as np
-from pld_dspy.clustering.studies import open_study, run_trials
+import sys, time
+from pld_dspy.clustering.studies import open_study, opened, run_trials
 import optuna.storages.journal, sqlalchemy
 print("ready", flush=True)
 sys.stdin.readline()
-study = open_study(sys.argv[1], "shared", ["maximize"], {"embeddings": "these", "settings": "those"})
+study = open_study(sys.argv[1], "shared", {"embeddings": "these", "settings": "those"})
 def objective(trial):
     trial.set_user_attr("by", sys.argv[2])
+    time.sleep(0.1)
     return -trial.suggest_float("x", -1, 1) ** 2
 run_trials(study, objective, 20, 7, [{"x": 0.5}, {"x": -0.5}])
 """
@@ -101,7 +101,7 @@ def test_processes_share_a_study(storage):
         worker.stdin.flush()
     said = [worker.communicate()[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
-    trials = open_study(storage, "shared", ["maximize"], ABOUT).trials
+    trials = open_study(storage, "shared", ABOUT).trials
     assert 20 <= len(trials) <= 21, "what is under way when the last one ends comes on top"
     assert {trial.state.name for trial in trials} == {"COMPLETE"}
     assert {trial.user_attrs["by"] for trial in trials} == {"a", "b"}
@@ -122,14 +122,14 @@ def test_another_data_set_needs_another_study(storage):
 
 
 def test_somebody_elses_study_is_left_alone(storage):
-    theirs = open_study(storage, "theirs", ["maximize"], {})
+    theirs = open_study(storage, "theirs", {})
     theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
     with pytest.raises(PLDError, match="The study theirs is about other embeddings, settings"):
         search_clusters(groups(), 4, storage=storage, study_name="theirs")
-    open_study(storage, "two aims", ["maximize", "minimize"], {})
+    optuna.create_study(storage=opened(storage), study_name="two aims", directions=["maximize", "minimize"])
     with pytest.raises(PLDError, match="The study two aims is about other directions"):
         search_clusters(groups(), 4, storage=storage, study_name="two aims")
-    again = open_study(storage, "theirs", ["maximize"], {})
+    again = open_study(storage, "theirs", {})
     assert len(again.trials) == 2
     assert again.user_attrs == {}
 
@@ -176,7 +176,7 @@ def test_a_file_that_is_no_storage_is_an_error(tmp_path):
 
 def test_no_two_trials_draw_alike_and_seeds_differ():
     def drawn(seed):
-        study = open_study(None, None, ["maximize"], ABOUT)
+        study = open_study(None, None, ABOUT)
         run_trials(study, lambda trial: -trial.suggest_float("x", -1, 1), 15, seed, [{"x": 0.0}])
         return [trial.params["x"] for trial in study.trials]
 

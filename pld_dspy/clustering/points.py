@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +118,7 @@ def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int)
     Raises:
         PLDError: there is no such reduction, its package is not installed, or it fails.
     """
-    if isinstance(reduction, str) and reduction not in REDUCTIONS:
-        raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")
+    check_reduction(reduction)
     if len(vectors) < 2 or (isinstance(reduction, str) and reduction == "none"):
         return vectors
     centred = vectors - np.average(vectors, axis=0, weights=weights).astype(np.float32)
@@ -133,6 +133,20 @@ def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int)
         shape = f"an array of shape {fewer.shape}"
         raise PLDError(f"{transformer} must make {len(vectors)} rows of finite numbers of the embeddings, not {shape}.")
     return unit(fewer - fewer.mean(axis=0))
+
+
+def check_reduction(reduction: Any) -> None:
+    """Check that there is such a reduction.
+
+    Raises:
+        PLDError: it is neither one of `REDUCTIONS` nor a transformer, or its package is not installed.
+    """
+    if isinstance(reduction, str) and reduction not in REDUCTIONS:
+        raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")
+    if not isinstance(reduction, str) and not hasattr(reduction, "fit_transform"):
+        raise PLDError(f"{reduction!r} is neither the name of a reduction nor a transformer with fit_transform.")
+    if reduction == "umap" and find_spec("umap") is None:
+        raise PLDError("The reduction 'umap' needs the package umap-learn: install the extra 'umap'.")
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -181,7 +195,9 @@ def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
         merges.append((last, nearest))
         heights.append(float(row[nearest]))
         total = sizes[last] + sizes[nearest]
-        merged = (sizes[last] * row + sizes[nearest] * distances[nearest]) / total
+        other = distances[nearest]
+        # Rounding must not bring a mean below both, or a chain could come back to where it was.
+        merged = np.maximum((sizes[last] * row + sizes[nearest] * other) / total, np.minimum(row, other))
         merged[nearest] = np.inf
         distances[nearest], distances[:, nearest] = merged, merged
         distances[last], distances[:, last] = np.inf, np.inf
@@ -208,8 +224,6 @@ def _transformer(reduction: str, shape: tuple[int, ...], seed: int) -> Any:
         from sklearn.decomposition import PCA
 
         return PCA(min(64, *shape), random_state=seed)
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise PLDError("The reduction 'umap' needs the package umap-learn: install the extra 'umap'.") from error
+    from umap import UMAP
+
     return UMAP(n_components=10, metric="cosine", random_state=seed, n_jobs=1)

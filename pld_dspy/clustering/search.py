@@ -13,12 +13,11 @@ import numpy as np
 
 from pld_dspy.clustering.algorithms import ALGORITHMS
 from pld_dspy.clustering.noise import second_look
-from pld_dspy.clustering.points import REDUCTIONS, Points, points_of, shortened, unit
+from pld_dspy.clustering.points import Points, check_reduction, points_of, shortened, unit
 from pld_dspy.clustering.quality import Quality, measure, tidy
 from pld_dspy.clustering.structure import cloud_like
-from pld_dspy.clustering.studies import open_study, run_trials
+from pld_dspy.clustering.studies import open_study, opened, run_trials
 from pld_dspy.errors import PLDError
-from pld_dspy.settings import one_of
 
 if TYPE_CHECKING:
     import optuna
@@ -117,12 +116,19 @@ def search_clusters(
     """
     from threadpoolctl import threadpool_limits
 
-    check_settings(n_trials, seed, algorithms=algorithms, reduction=reduction, max_clusters=max_clusters)
+    check_settings(
+        n_trials,
+        seed,
+        algorithms=algorithms,
+        reduction=reduction,
+        max_clusters=max_clusters,
+        study_name=study_name,
+    )
     embeddings = checked(embeddings)
     digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
     described = re.sub(" at 0x[0-9A-Fa-f]+", "", str(reduction))  # where an object lies says nothing
     settings = f"{','.join(algorithms)}/{described}/{max_clusters}/{seed}"
-    study = open_study(storage, study_name, ["maximize"], {"embeddings": digest, "settings": settings})
+    study = open_study(storage, study_name, {"embeddings": digest, "settings": settings})
     somewhere = np.flatnonzero(embeddings.any(axis=1))
     # One thread for a product of matrices: its sums, and so the clusters, are then the same on any number of cores.
     with threadpool_limits(1):
@@ -141,19 +147,23 @@ def check_settings(
     algorithms: Sequence[str] = tuple(ALGORITHMS),
     reduction: Any = "centre",
     max_clusters: int = MAX_CLUSTERS,
+    storage: "str | optuna.storages.BaseStorage | None" = None,
+    study_name: str | None = None,
 ) -> None:
-    """Check arguments of `search_clusters`, as before a compile that has yet to pay for its embeddings.
+    """Check arguments of `search_clusters`, as before a compile pays for what is to be clustered.
 
     Raises:
-        PLDError: one is none that there is.
+        PLDError: one is none that there is, or the storage cannot be opened.
     """
     if isinstance(algorithms, str) or not algorithms or any(name not in ALGORITHMS for name in algorithms):
         raise PLDError(f"The algorithms are a list of some of {', '.join(ALGORITHMS)}, not {algorithms!r}.")
-    if isinstance(reduction, str):
-        one_of(reduction, REDUCTIONS, "The reduction")
+    check_reduction(reduction)
     for name, value, least in (("n_trials", n_trials, 1), ("seed", seed, 0), ("max_clusters", max_clusters, 2)):
         if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value < 2**32:
             raise PLDError(f"The setting {name} is a whole number from {least} to {2**32 - 1}, not {value!r}.")
+    if study_name is not None and not isinstance(study_name, str):
+        raise PLDError(f"The setting study_name is a text, not {study_name!r}.")
+    opened(storage)
 
 
 def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clustering:

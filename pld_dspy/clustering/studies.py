@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
@@ -16,34 +16,52 @@ if TYPE_CHECKING:
     Storage = str | optuna.storages.BaseStorage | None
 
 
-def open_study(
-    storage: "Storage",
-    study_name: str | None,
-    directions: Sequence[Literal["minimize", "maximize"]],
-    subject: Mapping[str, Any],
-) -> "optuna.Study":
-    """Create a study, or load it if the storage has it.
+def opened(storage: "Storage") -> "optuna.storages.BaseStorage":
+    """Open a storage.
 
     Args:
-        storage: an Optuna storage, its URL, the path of a journal file, or None to keep the study in memory.
+        storage: an Optuna storage, its URL, the path of a journal file, or None to keep studies in memory.
+
+    Raises:
+        PLDError: it cannot be opened.
+    """
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    try:
+        if isinstance(storage, str) and "://" not in storage:
+            return JournalStorage(JournalFileBackend(storage))
+        for attempt in _attempts():
+            with attempt:
+                found = optuna.storages.get_storage(storage)
+        return found
+    except Exception as error:  # each storage has errors of its own
+        raise PLDError(_unusable(storage, error)) from error
+
+
+def open_study(storage: "Storage", study_name: str | None, subject: Mapping[str, Any]) -> "optuna.Study":
+    """Create a study that maximises, or load it if the storage has it.
+
+    Args:
+        storage: as `opened` takes it.
         study_name: by default one for each subject.
-        directions: "maximize" or "minimize" for each value of a trial.
         subject: what the study is about; kept in its attributes.
 
     Raises:
-        PLDError: the storage cannot be opened, or holds a study of that name about something else.
+        PLDError: the storage cannot be used, or holds a study of that name about something else.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     about = {name: str(value) for name, value in subject.items()}
+    place = opened(storage)
     try:
         for attempt in _attempts():
             with attempt:
                 study = optuna.create_study(
-                    storage=_opened(storage),
+                    storage=place,
                     study_name=study_name or (None if storage is None else "pld-" + "-".join(about.values())),
-                    directions=directions,
+                    direction="maximize",
                     pruner=optuna.pruners.MedianPruner(n_startup_trials=10),
                     load_if_exists=True,
                 )
@@ -52,14 +70,11 @@ def open_study(
         for name, value in about.items():
             if name not in earlier and not started:
                 study.set_user_attr(name, value)
-        aims = [direction.name.lower() for direction in study.directions]
-    except Exception as error:  # each storage has errors of its own
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        for secret in re.findall(r"\w:([^/@]+)", storage) if isinstance(storage, str) and "://" in storage else []:
-            reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", reason)  # a password, or a port
-        raise PLDError(f"The storage of the Optuna study cannot be used ({reason[:200]}).") from error
+        aims = [direction.name for direction in study.directions]
+    except Exception as error:
+        raise PLDError(_unusable(storage, error)) from error
     changed = [name for name, value in about.items() if earlier.get(name, None if started else value) != value]
-    changed += [] if aims == list(directions) else ["directions"]
+    changed += [] if aims == ["MAXIMIZE"] else ["directions"]
     if changed:
         raise PLDError(f"The study {study.study_name} is about other {', '.join(changed)}: give another study_name.")
     return study
@@ -112,7 +127,7 @@ def run_trials(
 def _attempts() -> Retrying:
     """Processes that open a new database at once all make its tables; those that come second fail, then find them."""
     made = retry_if_exception(lambda error: re.search("already exists|IntegrityError", repr(error)) is not None)
-    return Retrying(retry=made, wait=wait_random(0, 1), stop=stop_after_attempt(10), reraise=True)
+    return Retrying(retry=made, wait=wait_random(0.1, 0.3), stop=stop_after_attempt(10), reraise=True)
 
 
 def _finished(study: "optuna.Study") -> int:
@@ -122,9 +137,8 @@ def _finished(study: "optuna.Study") -> int:
     return len(study.get_trials(deepcopy=False, states=states))
 
 
-def _opened(storage: "Storage") -> "Storage":
-    if not isinstance(storage, str) or "://" in storage:
-        return storage
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
-
-    return JournalStorage(JournalFileBackend(storage))
+def _unusable(storage: "Storage", error: Exception) -> str:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    for secret in re.findall(r"\w:([^/@]+)", storage) if isinstance(storage, str) and "://" in storage else []:
+        reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", reason)  # a password, or a port
+    return f"The storage of the Optuna study cannot be used ({reason[:200]})."
