@@ -24,6 +24,7 @@ test: setup
 
 bench: setup
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/clustering.py --part continuum --part scale
 
 lint: setup
 	$(BIN)/ruff check .

@@ -150,7 +150,7 @@ def compile_(
     )
     with _resumable(folder):
         summary = compile_and_score(task, teleprompter, student_lm)
-    _show(summary, lambda summary: tables.summary_table([summary]), json)
+    _show(summary, tables.compile_tables, json)
 
 
 @app.command()

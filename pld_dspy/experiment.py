@@ -12,6 +12,7 @@ import dspy
 import orjson
 from pydantic import BaseModel
 
+from pld_dspy.coverage import Coverage
 from pld_dspy.datasets import BadImage, load
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator, Metric, Scored, exact_match
@@ -59,6 +60,7 @@ class Summary(BaseModel):
     score: BeforeAfter  # fractions of the test split
     validation: dict[str, float]
     rules: int  # in the student's prompt
+    coverage: Coverage  # of the training examples by the rules in the prompt
     prompt_tokens: BeforeAfter  # mean input of a question
     usage: dict[str, Usage]  # by role
     seconds: float
@@ -147,6 +149,7 @@ def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dsp
         score=BeforeAfter(baseline=before.score, compiled=after.score),
         validation=compiled.pld.validation,
         rules=sum(len(rules) for rules in compiled.pld.in_prompt.values()),
+        coverage=compiled.pld.coverage,
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
         usage={"teacher": runner.teacher.total(), "student": runner.student.total(), **task.usage},
         seconds=round(time.monotonic() - start, 1),

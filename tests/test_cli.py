@@ -34,6 +34,9 @@ def test_compile_then_evaluate_what_it_wrote(tmp_path):
     assert summary["usage"]["student"]["calls"] >= 100
     assert set(summary["usage"]["student"]) == {"calls", "prompt_tokens", "completion_tokens", "cost_usd"}
     assert summary["rules"] > 5
+    assert summary["coverage"]["n"] == 40
+    assert "Training examples that the rules cover" in done.stderr
+    assert "</html>" in (tmp_path / "run/report.html").read_text()
     assert "Extracting rules" in done.stderr
     assert "Simulated models" in done.stderr
 

@@ -29,7 +29,7 @@ LABELS = [0, 0, 0, 0, 1, 1, 1]
         ([90, 93], [2, 2]),  # as near to each other as members are to their means
         ([90, 110], [-1, -1]),
         ([90, 92, 95], [2, 2, -1]),  # the third's nearest has a nearer one
-        ([95, 92, 90], [-1, 2, 2]),
+        ([90, 95, 92], [2, -1, 2]),
         ([90, 92, 270, 271], [2, 2, 3, 3]),
         ([11, 13], [0, -1]),  # the one that joins leaves the other alone
     ],

@@ -98,6 +98,7 @@ def summary():
         n={"train": 6, "val": 20, "test": 1200},
         skipped=0,
         score=BeforeAfter(baseline=0.4, compiled=0.625),
+        coverage=Coverage(n=6, covered=3),
         validation={},
         rules=3,
         prompt_tokens=BeforeAfter(baseline=100, compiled=200),

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_CLUSTERS = 200
 FEWEST = 4  # distinct embeddings that can be searched
-WEAK = 0.1  # silhouette above that of a structureless cloud under which a structure is called weak
+WEAK = 0.1  # the structure under which it is called weak
 SAMPLE = 1_000  # points whose silhouettes decide whether a trial is pruned
 
 
@@ -42,8 +42,8 @@ class Clustering:
         params: the algorithm's name and its parameters; none where only equal embeddings were put together.
         study: the Optuna study of the search, if there was one; each trial's attributes say what it came to.
         quality: measures of these labels, after the second look at noise.
-        structure: how much the silhouette exceeds what the same setting reaches on a cloud without structure; None
-            where nothing was searched.
+        structure: how far the silhouette is on the way from what the same setting reaches on a cloud without structure
+            (0) to the best that there can be (1); None where nothing was searched.
         alternatives: the best clusterings with at most a half and a quarter of the clusters. Where the structure is
             weak, the alternative is what the search found, and the labels leave all embeddings alone if that are not
             more than `max_clusters`, else they divide the continuum evenly by k-means.
@@ -223,7 +223,8 @@ class _Search:
         ]
         run_trials(self.study, self._objective, n_trials, self.seed, starts, display_progress)
         best = self.study.best_trial
-        structure = best.user_attrs["silhouette"] - self._by_chance(best)
+        chance = self._by_chance(best)
+        structure = (best.user_attrs["silhouette"] - chance) / (1 - chance)
         found = replace(self._clustering(best), structure=structure)
         if not found.weak:
             return replace(found, alternatives=self._coarser(found, best))

@@ -11,8 +11,6 @@ def cloud_like(points: Points, seed: int) -> Points:
     Comparing with such a cloud is the idea of the gap statistic: Tibshirani, Walther & Hastie, 2001.
     """
     rng = np.random.default_rng(seed)
-    covariance = np.cov(points.vectors, rowvar=False, dtype=np.float64)
-    values, directions = np.linalg.eigh(np.atleast_2d(covariance))
-    spread = (directions * np.sqrt(np.maximum(values, 0))).T.astype(np.float32)
-    vectors = unit(rng.standard_normal(points.vectors.shape, dtype=np.float32) @ spread)
+    centred = points.vectors - points.vectors.mean(axis=0)
+    vectors = unit(rng.standard_normal((len(points), len(points)), dtype=np.float32) @ centred)
     return Points(vectors, np.ones_like(points.weights), np.arange(len(vectors)))

@@ -75,6 +75,11 @@ def score_table(scores: "Scores") -> Group:
     return Group(Text(title, "bold"), table, Text(f"{'; '.join(said)}.{simulated}"))
 
 
+def compile_tables(summary: "Summary") -> Group:
+    """One compile: scores before and after, what it took, and what the rules cover."""
+    return Group(summary_table([summary]), coverage_table(summary.coverage))
+
+
 def coverage_table(coverage: Coverage) -> Table:
     """How many training examples the rules in the prompt come from, by the strata of the program."""
     table = Table(title="Training examples that the rules cover", title_justify="left")
