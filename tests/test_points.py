@@ -129,6 +129,16 @@ def test_many_embeddings_are_gathered_with_their_like(seed, groups, reduction):
     assert all(len(np.unique(truth[again.inverse == number])) == 1 for number in range(len(again)))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_few_that_are_like_no_others_are_not_gathered_into_others(monkeypatch, seed):
+    monkeypatch.setattr(module, "MOST_POINTS", 60)
+    rng = np.random.default_rng(seed)
+    truth = np.array([0] * 500 + [1] * 3)
+    rows = unit((np.eye(2, 16)[truth] + 0.05 * rng.standard_normal((503, 16))).astype(np.float32))
+    points = points_of(rows, "none", seed)
+    assert not set(points.inverse[truth == 0]) & set(points.inverse[truth == 1])
+
+
 def test_groups_that_the_reduction_makes_equal_are_still_numbered_without_gaps(monkeypatch):
     monkeypatch.setattr(module, "MOST_POINTS", 60)
     few = type("Few", (), {"fit_transform": lambda self, rows: np.sign(rows[:, :2])})()

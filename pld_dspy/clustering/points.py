@@ -89,9 +89,8 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
         seed: of the reduction, and of which embeddings the groups form around.
 
     Returns:
-        Points; more than `MOST_POINTS` distinct embeddings are gathered around so many of them that are drawn at
-        random, each with its nearest, and a point is the mean direction of its group (the idea of BIRCH: Zhang et
-        al., 1996).
+        Points; more than `MOST_POINTS` distinct embeddings are gathered around so many of them, each with its nearest,
+        and a point is the mean direction of its group (the idea of BIRCH: Zhang et al., 1996).
     """
     from scipy.sparse import csr_array
 
@@ -99,7 +98,7 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     vectors = reduced(distinct, counts, reduction, seed)
     if len(vectors) <= MOST_POINTS:
         return Points(vectors, counts, inverse)
-    centres = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), MOST_POINTS, replace=False))]
+    centres = vectors[_centres(vectors, seed)]
     nearest = np.concatenate([block.argmin(axis=1) for block in _distances(vectors, centres)])
     rows = np.arange(len(vectors))
     members = csr_array((counts.astype(np.float32), (nearest, rows)), shape=(MOST_POINTS, len(vectors)))
@@ -107,6 +106,17 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     kept = np.flatnonzero(weights)  # two centres may have become one vector in the reduction
     number = np.searchsorted(kept, nearest)
     return Points(unit(members @ vectors)[kept], weights[kept], number[inverse])
+
+
+def _centres(vectors: np.ndarray, seed: int) -> np.ndarray:
+    """Rows to gather the others around: most drawn at random, and those that lie farthest from them.
+
+    The latter keep a few rules that are like no others from being lost among many.
+    """
+    drawn = np.random.default_rng(seed).choice(len(vectors), MOST_POINTS * 4 // 5, replace=False)
+    away = np.concatenate([block.min(axis=1) for block in _distances(vectors, vectors[drawn])])
+    away[drawn] = -1
+    return np.sort(np.concatenate([drawn, np.argsort(-away, kind="stable")[: MOST_POINTS - len(drawn)]]))
 
 
 def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
