@@ -144,7 +144,7 @@ def in_full(result: Result) -> Table:
     title = f"{texts.name}: n = {len(texts.skills):,}, {len(set(texts.skills))} skills"
     shown = table(title, "", "AMI", "clusters", "biggest", "noise", "silhouette", "s")
     ones = np.ones(len(texts.skills), dtype=int)
-    centred = Points(reduced(texts.embeddings, ones, "centre", 0), ones, np.arange(len(ones)))
+    centred = Points(reduced(texts.embeddings, "centre", 0), ones, np.arange(len(ones)))
 
     def row(name: str, labels: np.ndarray, seconds: float | None = None) -> list[float]:
         labels = tidy(labels, ones)
@@ -239,8 +239,7 @@ def read(folder: Path) -> list[Texts]:
 
 def alike(texts: Texts) -> float:
     """The mean cosine of two texts of the same skill, after centring."""
-    ones = np.ones(len(texts.skills), dtype=int)
-    vectors = reduced(texts.embeddings, ones, "centre", 0)
+    vectors = reduced(texts.embeddings, "centre", 0)
     pairs = texts.skills[:, None] == texts.skills
     np.fill_diagonal(pairs, False)
     return float((vectors @ vectors.T)[pairs].mean())
@@ -257,7 +256,7 @@ def run(folder: Path, quick: bool) -> Iterator[Any]:
     half = len(results) // 2
     yield in_short("Half of the skills, AMI, one seed", results[:half])
     yield in_short("Two thirds of the solutions, AMI, one seed", results[half:])
-    for result in jobs(delayed(compared)(texts, seeds, quick) for texts in others):
-        yield in_full(result)
+    for texts in others:
+        yield in_full(compared(texts, seeds, quick))
     if quick:
         yield "--quick: fewer seeds and samples, and so few settings looked at that a gap may be below zero."

@@ -94,7 +94,7 @@ def speed(quick: bool) -> Iterator[Any]:
         found = search_clusters(vectors, TRIALS)
         searched = time.perf_counter() - start
         radius = points_of(vectors, "centre", 0).radius
-        centred = reduced(vectors, np.ones(n), "centre", 0)
+        centred = reduced(vectors, "centre", 0)
         plain, best = 0.0, 0.0
         for number, eps in enumerate(np.linspace(0.01 * radius, radius, fits)):
             start = time.perf_counter()

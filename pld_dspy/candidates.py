@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from pld_dspy.clustering.studies import quiet
 from pld_dspy.rules import RuleSet
 
 
@@ -30,10 +31,10 @@ def settle(candidates: Sequence[Candidate]) -> list[Candidate]:
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(directions=["maximize", "minimize"])
-    for candidate in candidates:
-        study.add_trial(optuna.trial.create_trial(values=[candidate.score, candidate.prompt_tokens]))
+    with quiet():
+        study = optuna.create_study(directions=["maximize", "minimize"])
+        for candidate in candidates:
+            study.add_trial(optuna.trial.create_trial(values=[candidate.score, candidate.prompt_tokens]))
     front = {trial.number for trial in study.best_trials}
     best = max(front, key=lambda number: (candidates[number].score, -number))
     return [

@@ -103,7 +103,7 @@ def compile_(
             help="An argument of the clusters' search, as n_trials=100 or storage=sqlite:///s.db. Repeatable."
         ),
     ] = None,
-    num_candidates: Annotated[int, typer.Option(min=1, help="Clusterings that are tried on validation.")] = 3,
+    num_candidates: Annotated[int, typer.Option(min=1, max=3, help="Clusterings that are tried on validation.")] = 3,
     num_threads: Threads = 8,
     max_lm_calls: Annotated[int | None, typer.Option(min=1, help="After so many calls, no more are started.")] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that compiling may cost.")] = None,
@@ -115,6 +115,9 @@ def compile_(
     folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
     teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed)
     student_lm = _student(student, student_api_base, student_setting, seed)
+    if embedder is None and embedder_api_base is not None:
+        raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
+    embed = None if embedder is None else embedder_by_name(embedder, embedder_api_base)
     stand_in = StandIn(describer or "") if dry_run else None
     describing = Runner(num_threads, max_lm_calls, max_cost, display_progress=True)
     task = _task(
@@ -138,7 +141,7 @@ def compile_(
         teacher_lm=teacher_lm,
         max_rule_tokens=max_rule_tokens,
         max_iterations=max_iterations,
-        embedder=embedder_by_name(embedder, embedder_api_base) if embedder else None,
+        embedder=embed,
         clustering=parse_settings(cluster_setting or (), "The clustering's"),
         num_candidates=num_candidates,
         num_threads=num_threads,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -127,6 +128,8 @@ class Evaluator:
         except Exception as error:
             name = getattr(self._metric, "__name__", type(self._metric).__name__)
             raise PLDError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
+        if not math.isfinite(score):
+            raise PLDError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
         tokens = sum(usage.prompt_tokens for usage in meter.by_model().values())
         return Scored(
             purpose=purpose,

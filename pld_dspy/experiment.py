@@ -16,7 +16,7 @@ from pld_dspy.coverage import Coverage
 from pld_dspy.datasets import BadImage, load
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator, Metric, Scored, exact_match
-from pld_dspy.report.page import compile_page
+from pld_dspy.report.page import write_page
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import Runner
 from pld_dspy.teleprompter import PLDTeleprompter
@@ -156,8 +156,7 @@ def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dsp
         log_dir=str(run.path),
     )
     run.write("summary.json", summary)
-    if run.path is not None:
-        run.write("report.html", compile_page(task.name, compiled.pld, summary))
+    write_page(run, task.name, compiled.pld, summary)
     return summary
 
 

@@ -59,7 +59,8 @@ class Runner:
         max_lm_calls: after so many calls no further item is started; None for no cap.
         max_cost: the same, in US dollars.
         display_progress: show progress bars on standard error.
-        earlier: what an interrupted run had used, by role and model; it counts towards the caps.
+        earlier: what the run had used before, by role and model.
+        ended: whether it had ended then; if not, what it had used counts towards the caps.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Runner:
         max_cost: float | None = None,
         display_progress: bool = False,
         earlier: Mapping[str, Mapping[str, Usage]] | None = None,
+        ended: bool = False,
     ) -> None:
         self.teacher = Meter((earlier or {}).get("teacher"))
         self.student = Meter((earlier or {}).get("student"))
+        self._calls_before, self._cost_before = self._used() if ended else (0, 0.0)
         self._num_threads = num_threads
         self._max_lm_calls = max_lm_calls
         self._max_cost = max_cost
@@ -131,15 +134,18 @@ class Runner:
 
     def share_used(self) -> float:
         """The share of the budget that is used, of whichever cap is nearer; 0 without caps."""
-        meters = (self.teacher, self.student)
+        calls, cost = self._used()
+        calls, cost = calls - self._calls_before, cost - self._cost_before
         shares = [0.0]
         if self._max_lm_calls is not None:
-            calls = sum(usage.calls for meter in meters for usage in meter.by_model().values())
             shares.append(calls / self._max_lm_calls)
         if self._max_cost is not None:
-            cost = sum(meter.total().cost_usd or 0.0 for meter in meters)
             shares.append(cost / self._max_cost if self._max_cost else 1.0)
         return max(shares)
+
+    def _used(self) -> tuple[int, float]:
+        totals = [meter.total() for meter in (self.teacher, self.student)]
+        return sum(total.calls for total in totals), sum(total.cost_usd or 0.0 for total in totals)
 
     def _over_budget(self) -> bool:
         self.spent |= self.share_used() >= 1

@@ -18,7 +18,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator, Metric, Scored
 from pld_dspy.extraction import extract, lesson
 from pld_dspy.instructions import instruct
-from pld_dspy.report.page import compile_page
+from pld_dspy.report.page import write_page
 from pld_dspy.resolution import Resolver, Step
 from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.run import RunFolder
@@ -105,11 +105,7 @@ class Session:
         return rules
 
     def cluster(
-        self,
-        micro_rules: Sequence[MicroRule],
-        embedder: Embedder,
-        clustering: "Mapping[str, Any] | ClusterMixin",
-        seed: int,
+        self, micro_rules: Sequence[MicroRule], embedder: Embedder, clustering: "Mapping[str, Any] | ClusterMixin"
     ) -> None:
         """Phase 2, first half: which micro-rules of a predictor say the same."""
         for name, rules in _by_predictor(micro_rules).items():
@@ -117,7 +113,7 @@ class Session:
             if not isinstance(clustering, Mapping):
                 self.clusterings[name] = cluster_with(clustering, vectors)
                 continue
-            settings = {"seed": seed, "max_clusters": self._held(rules), **clustering}
+            settings = {"max_clusters": self._held(rules), **clustering}
             if settings.get("study_name") and len(self.student.predictors()) > 1:
                 settings["study_name"] += f"-{name}"
             self.clusterings[name] = search_clusters(vectors, display_progress=self.runner.display_progress, **settings)
@@ -127,9 +123,10 @@ class Session:
 
         Further candidates are tried while less than half of the budget is used.
         """
+        known = len(self.run.lines("candidates.jsonl", Candidate))  # by this run before it was stopped
         tried: list[tuple[dict[str, Clustering], Candidate]] = []
         for number, candidate in enumerate(_candidates(self.clusterings, num_candidates), start=1):
-            if tried and self.runner.share_used() >= 0.5:
+            if tried and number > known and self.runner.share_used() >= 0.5:
                 break
             rules = self._synthesise(micro_rules, candidate)
             if not tried:
@@ -144,11 +141,13 @@ class Session:
             said = {name: f"{_worded(found.params)}: {found}" for name, found in candidate.items()}
             tokens = sum(count_tokens(self.student_lm.model, of.render()) for of in self.in_prompt(rules).values())
             tried.append((candidate, Candidate(clusterings=said, rules=rules, prompt_tokens=tokens, score=score)))
+            if number > known:
+                self.run.append("candidates.jsonl", tried[-1][1])
         self.candidates = settle([candidate for _, candidate in tried])
         best = next(number for number, candidate in enumerate(self.candidates) if candidate.chosen)
         self.validation["clustered"] = self.candidates[best].score
         self._start(self.candidates[best].rules, micro_rules, tried[best][0])
-        self.run.write("candidates.json", {"candidates": [each.model_dump(mode="json") for each in self.candidates]})
+        self.run.write("candidates.jsonl", "".join(each.model_dump_json() + "\n" for each in self.candidates))
 
     def in_prompt(self, rules: Mapping[str, RuleSet]) -> dict[str, RuleSet]:
         """The rules that fit the token budget, by predictor."""
@@ -195,9 +194,8 @@ class Session:
         )
         self.run.write_program(program)
         self.run.write("coverage.json", program.pld.coverage)
-        if self.run.path is not None:
-            self.run.write("report.html", compile_page(type(self.student).__name__, program.pld))
         self.run.status("budget spent" if self.runner.spent else "finished", self.runner.usage())
+        write_page(self.run, type(self.student).__name__, program.pld)
         return program
 
     def _synthesise(
@@ -259,7 +257,7 @@ def _candidates(clusterings: Mapping[str, Clustering], most: int) -> list[dict[s
 def _worded(params: Mapping[str, Any]) -> str:
     """A setting as a person reads it."""
     told = [f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()]
-    return ", ".join(told).removeprefix("algorithm ") or "equal rules only"
+    return ", ".join(told).removeprefix("algorithm ").removeprefix("estimator ") or "equal rules only"
 
 
 def _report(micro_rules: Sequence[MicroRule], found: Clustering) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Settings: how the command line takes them, and what they may be."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,3 +56,8 @@ def positive(value: object, name: str) -> None:
     """
     if value is not None and (type(value) is not int or value < 1):
         raise PLDError(f"The setting {name} is a whole number from 1 on, or null for no limit, not {value!r}.")
+
+
+def worded(value: object) -> str:
+    """A setting as text that is the same in each process: where an object lies in memory says nothing."""
+    return re.sub(" at 0x[0-9A-Fa-f]+", "", str(value))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dspy
 from dspy.teleprompt import Teleprompter
 
-from pld_dspy.clustering import Embedder, search_clusters, tfidf
+from pld_dspy.clustering import Embedder, tfidf
 from pld_dspy.clustering.embedders import check, described_embedder
 from pld_dspy.clustering.search import check_settings
 from pld_dspy.clustering.sentences import SentenceEmbedder
@@ -21,6 +21,7 @@ from pld_dspy.models import described
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import BudgetSpent, Runner
 from pld_dspy.session import Session
+from pld_dspy.settings import worded
 from pld_dspy.teacher import Teacher
 from pld_dspy.usage import price
 
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from sklearn.base import ClusterMixin
 
 
-SET_HERE = ("embeddings", "display_progress")  # of the clustering's arguments
-UNTOLD = ("storage", "study_name")
+UNTOLD = ("storage", "study_name")  # of the clustering's settings
 
 
 class PLDTeleprompter(Teleprompter):
@@ -45,12 +45,13 @@ class PLDTeleprompter(Teleprompter):
             simulated teacher TF-IDF, which needs no model.
         clustering: arguments of `search_clusters`, as {"n_trials": 100, "storage": "sqlite:///study.db"}; or a
             scikit-learn estimator, whose clusters are taken as they are.
-        num_candidates: clusterings whose rules are tried on the validation set, the best of the search first; 1 leaves
-            the choice to the search.
+        num_candidates: clusterings whose rules are tried on the validation set, at most 3: the best of the search and
+            the best with half and a quarter of its clusters; 1 leaves the choice to the search.
         max_rule_tokens: budget of a predictor's rules in the student's prompt; None for no limit.
         max_iterations: rounds of conflict resolution; 0 leaves it out.
         num_threads: model calls side by side; by default DSPy's setting.
-        max_lm_calls: when so many calls have been made, the best program so far is returned.
+        max_lm_calls: when so many calls have been made, the best program so far is returned. A run that was interrupted
+            goes on with what was left of them; one that had ended has them anew.
         max_cost: the same, in US dollars by LiteLLM's prices.
         log_dir: the run folder; a run that was interrupted goes on from what it holds.
         display_progress: show progress bars on standard error.
@@ -114,14 +115,16 @@ class PLDTeleprompter(Teleprompter):
         """
         trainset, valset = self._data(student, trainset, valset)
         learners = list(labelled_predictors(student, trainset))
-        clustering = _clustering_settings(self.clustering)
+        clustering = _clustering_settings(self.clustering, self.seed)
+        if self.num_candidates not in (1, 2, 3):
+            raise PLDError(f"num_candidates is 1, 2 or 3, not {self.num_candidates!r}.")
         embedder = self._embedder(student)
         check(embedder)
         session = self._session(student, trainset, valset, teacher or Teacher(), embedder)
         try:
             session.validate("student", student, "Validating the student")
             micro_rules = session.extract(learners)
-            session.cluster(micro_rules, embedder, clustering, self.seed)
+            session.cluster(micro_rules, embedder, clustering)
             session.unite(micro_rules, self.num_candidates)
             session.resolve(self.max_iterations, self.seed)
         except BudgetSpent:
@@ -190,7 +193,14 @@ class PLDTeleprompter(Teleprompter):
             valset=valset,
             metric=self.metric or getattr(student, "metric", None) or exact_match(student),
             max_rule_tokens=self.max_rule_tokens,
-            runner=Runner(self.num_threads, self.max_lm_calls, self.max_cost, self.display_progress, run.state.usage),
+            runner=Runner(
+                self.num_threads,
+                self.max_lm_calls,
+                self.max_cost,
+                self.display_progress,
+                earlier=run.state.usage,
+                ended=run.state.status in ("finished", "budget spent"),
+            ),
             run=run,
         )
 
@@ -219,14 +229,17 @@ def _student_lm(student: dspy.Module) -> dspy.BaseLM:
     return lm
 
 
-def _clustering_settings(clustering: "Mapping[str, Any] | ClusterMixin | None") -> "Mapping[str, Any] | ClusterMixin":
+def _clustering_settings(
+    clustering: "Mapping[str, Any] | ClusterMixin | None", seed: int
+) -> "Mapping[str, Any] | ClusterMixin":
     if clustering is None or isinstance(clustering, Mapping):
-        known = [name for name in signature(search_clusters).parameters if name not in SET_HERE]
+        known = list(signature(check_settings).parameters)
         if unknown := [name for name in clustering or {} if name not in known]:
             raise PLDError(f"The clustering has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
-        check_settings(**(clustering or {}))
-        return clustering or {}
-    if not hasattr(clustering, "fit_predict"):
+        settings = {"seed": seed, **(clustering or {})}
+        check_settings(**settings)
+        return settings
+    if isinstance(clustering, type) or not hasattr(clustering, "fit_predict"):
         raise PLDError(f"{clustering!r} is neither settings of the clustering nor an estimator with fit_predict.")
     return clustering
 
@@ -234,6 +247,6 @@ def _clustering_settings(clustering: "Mapping[str, Any] | ClusterMixin | None") 
 def _described(clustering: "Mapping[str, Any] | ClusterMixin | None") -> str:
     """The clustering in words; where its study is stored does not change it, and may hold a password."""
     if clustering is None or isinstance(clustering, Mapping):
-        told = [f"{name}={value}" for name, value in sorted((clustering or {}).items()) if name not in UNTOLD]
+        told = [f"{name}={worded(value)}" for name, value in sorted((clustering or {}).items()) if name not in UNTOLD]
         return " ".join(["search", *told])
-    return repr(clustering)
+    return worded(repr(clustering))

@@ -143,7 +143,7 @@ def test_an_estimator_clusters_as_it_is():
     estimator = KMeans(5, n_init=5, random_state=0)
     found = cluster_with(estimator, vectors)
     assert adjusted_rand_score(truth, found.labels) == 1
-    assert found.params["n_clusters"] == 5
+    assert found.params == {"estimator": repr(estimator)}
     assert found.study is None
     assert not found.weak
     assert not hasattr(estimator, "labels_"), "a copy is fitted"

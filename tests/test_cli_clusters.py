@@ -25,7 +25,10 @@ def test_a_hosted_embedder_and_a_stored_study(tmp_path):
     assert {rule["rule"] for rule in micro_rules} <= sent
     (study,) = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/study.db")
     assert study.n_trials == 6
-    chosen = [each["chosen"] for each in json.loads((tmp_path / "run/candidates.json").read_text())["candidates"]]
+    chosen = [
+        each["chosen"]
+        for each in [json.loads(line) for line in (tmp_path / "run/candidates.jsonl").read_text().splitlines()]
+    ]
     assert chosen.count(True) == 1
     coverage = json.loads((tmp_path / "run/coverage.json").read_text())
     assert coverage["n"] == 20

@@ -77,7 +77,7 @@ def test_clear_groups_are_found_exactly(many, reduction, recwarn, capfd):
     assert adjusted_rand_score(truth, found.labels) == 1
     assert not found.weak
     assert "weak" not in str(found)
-    assert str(found).startswith(f"{many} clusters, the biggest with {1 / many:.0%}; noise 0%; silhouette 0.")
+    assert str(found).startswith(f"{many} clusters, the biggest with {1 / many:.0%}; left out 0%; silhouette 0.")
     assert capfd.readouterr() == ("", "")
     assert not recwarn.list
 
@@ -121,11 +121,41 @@ def test_few_embeddings_without_groups_are_left_alone():
 
 
 def test_a_continuum_of_few_distinct_embeddings_is_divided_into_what_there_is():
-    found = search_clusters(np.repeat(cloud(20, 16), 100, axis=0), 8)
+    found = search_clusters(np.repeat(cloud(20, 16), 100, axis=0), 8, max_clusters=15)
     assert found.weak
     assert found.params == {"algorithm": "kmeans", "n_clusters": 10}
     assert found.quality.noise == 0
     assert len(np.unique(search_clusters(cloud(8, 16, 2), 20, max_clusters=2).labels)) > 1, "not one heap"
+
+
+def test_repeated_embeddings_without_groups_that_all_fit_only_group_with_their_equals():
+    found = search_clusters(np.repeat(cloud(20, 16), 100, axis=0), 8)
+    assert found.weak
+    assert found.params == {}
+    assert np.bincount(found.labels).tolist() == [100] * 20
+
+
+def test_a_frequent_embedding_does_not_make_all_others_alike():
+    rows = np.concatenate([np.repeat(cloud(1, 64), 50, axis=0), cloud(100, 64, 1)])
+    found = search_clusters(rows, 30)
+    assert found.weak
+    assert np.bincount(found.labels[found.labels >= 0]).tolist() == [50]
+
+
+def test_a_trial_that_another_process_has_under_way_is_no_alternative(tmp_path):
+    rows, storage = groups(6, 8)[0], f"sqlite:///{tmp_path}/study.db"
+    trial = search_clusters(rows, 10, storage=storage).study.ask()
+    trial.set_user_attr("clusters", 3)
+    assert len(search_clusters(rows, 12, storage=storage).study.trials) == 13
+
+
+def test_alternatives_are_different_clusterings():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.standard_normal((9, 32)), 6, axis=0) + 0.3 * rng.standard_normal((54, 32))
+    for seed in range(4):
+        found = search_clusters(rows, 30, seed)
+        kinds = {tuple(each.labels) for each in (found, *found.alternatives)}
+        assert len(kinds) == 1 + len(found.alternatives)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -74,7 +74,7 @@ def test_validation_decides_which_clustering_is_kept(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "run/rules/000.json").read_text())["self"]["last_id"] == 4
     assert not (tmp_path / "run/rules/001.json").exists()
     assert list(json.loads((tmp_path / "run/clusters.json").read_text())["self"]["clusters"]) == ["noise"]
-    kept = json.loads((tmp_path / "run/candidates.json").read_text())["candidates"]
+    kept = [json.loads(line) for line in (tmp_path / "run/candidates.jsonl").read_text().splitlines()]
     assert [each["chosen"] for each in kept] == [False, True]
     assert kept[0]["rules"]["self"]["rules"][0]["text"] == "If anything is asked, then be careful."
 

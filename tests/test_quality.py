@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_samples
 
+from pld_dspy.clustering import search_clusters
 from pld_dspy.clustering.points import Points, unit
 from pld_dspy.clustering.quality import Quality, measure, silhouette, tidy
 
@@ -104,3 +105,10 @@ def test_some_rows_stand_for_all_in_the_silhouette_only():
 )
 def test_measures_where_there_is_little_to_measure(labels, expected):
     assert measure(points(len(labels)), np.array(labels, dtype=int), 10) == expected
+
+
+def test_clusters_that_the_prompt_cannot_hold_count_for_nothing():
+    rows = np.repeat(np.random.default_rng(0).standard_normal((30, 64)), 10, axis=0)
+    rows = rows + 0.3 * np.random.default_rng(1).standard_normal(rows.shape)
+    assert search_clusters(rows, 40).quality.clusters == 30
+    assert search_clusters(rows, 40, max_clusters=5).quality.noise < 0.5

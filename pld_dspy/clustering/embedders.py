@@ -102,10 +102,14 @@ def described_embedder(embedder: Embedder) -> str:
 def check(embedder: Embedder) -> None:
     """Embed one text if a model does it, so that one that is missing shows before anything else is paid.
 
+    Any other function may need many texts to embed one, as `tfidf` does; it is not called.
+
     Raises:
-        PLDError: as `embed`.
+        PLDError: it is no function, or as `embed`.
     """
-    if isinstance(embedder, SentenceEmbedder | _Hosted):
+    if not callable(embedder):
+        raise PLDError(f"The embedder {embedder!r} is no function: make one by name with `embedder({embedder!r})`.")
+    if isinstance(embedder, SentenceEmbedder | dspy.Embedder):
         embed(["If this is embedded, then the model is there."], embedder)
 
 

@@ -19,6 +19,7 @@ NEIGHBOURS = 128  # that a point has on average within the graph's radius
 NEAREST = 10  # neighbours of a point that the graph holds beyond its radius
 ZERO = 1e-7  # what the graph holds for a distance of zero
 BLOCK = 1_000  # rows of a distance matrix that are computed at a time
+UMAP_NEIGHBOURS = 15  # its default; it needs more points than that, and fewer are only centred
 REDUCTIONS = ("none", "centre", "pca", "umap")
 
 
@@ -95,7 +96,7 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     from scipy.sparse import csr_array
 
     distinct, inverse, counts = np.unique(embeddings, axis=0, return_inverse=True, return_counts=True)
-    vectors = reduced(distinct, counts, reduction, seed)
+    vectors = reduced(distinct, reduction, seed)
     if len(vectors) <= MOST_POINTS:
         return Points(vectors, counts, inverse)
     centres = vectors[_centres(vectors, seed)]
@@ -119,7 +120,7 @@ def _centres(vectors: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([drawn, np.argsort(-away, kind="stable")[: MOST_POINTS - len(drawn)]]))
 
 
-def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
+def reduced(vectors: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
     """Vectors without what all of them have in common, and optionally in fewer dimensions; float32 unit rows.
 
     Sentence embeddings share a common component, which makes all of them alike: Mu & Viswanath, "All-but-the-Top",
@@ -131,8 +132,9 @@ def reduced(vectors: np.ndarray, weights: np.ndarray, reduction: Any, seed: int)
     check_reduction(reduction)
     if len(vectors) < 2 or (isinstance(reduction, str) and reduction == "none"):
         return vectors
-    centred = vectors - np.average(vectors, axis=0, weights=weights).astype(np.float32)
-    if isinstance(reduction, str) and reduction == "centre":
+    # Each distinct vector counts once: a frequent one would else be the mean, and its opposite common to all others.
+    centred = vectors - vectors.mean(axis=0)
+    if isinstance(reduction, str) and (reduction == "centre" or len(vectors) <= UMAP_NEIGHBOURS):
         return unit(centred)
     transformer = _transformer(reduction, vectors.shape, seed) if isinstance(reduction, str) else reduction
     try:
@@ -153,7 +155,7 @@ def check_reduction(reduction: Any) -> None:
     """
     if isinstance(reduction, str) and reduction not in REDUCTIONS:
         raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")
-    if not isinstance(reduction, str) and not hasattr(reduction, "fit_transform"):
+    if not isinstance(reduction, str) and (isinstance(reduction, type) or not hasattr(reduction, "fit_transform")):
         raise PLDError(f"{reduction!r} is neither the name of a reduction nor a transformer with fit_transform.")
     if reduction == "umap" and find_spec("umap") is None:
         raise PLDError("The reduction 'umap' needs the package umap-learn: install the extra 'umap'.")
@@ -236,4 +238,4 @@ def _transformer(reduction: str, shape: tuple[int, ...], seed: int) -> Any:
         return PCA(min(64, *shape), random_state=seed)
     from umap import UMAP
 
-    return UMAP(n_components=10, metric="cosine", random_state=seed, n_jobs=1)
+    return UMAP(n_neighbors=UMAP_NEIGHBOURS, n_components=10, metric="cosine", random_state=seed, n_jobs=1)

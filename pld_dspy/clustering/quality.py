@@ -63,9 +63,10 @@ def measure(points: Points, labels: np.ndarray, max_clusters: int, rows: np.ndar
     sizes = np.bincount(labels[labels >= 0], points.weights[labels >= 0], minlength=clusters)
     kept = sizes[:max_clusters] / n
     rows = np.arange(len(points)) if rows is None else rows
+    held = np.where(labels < max_clusters, labels, -1)
     return Quality(
         clusters=clusters,
-        silhouette=float(silhouette(points.vectors, labels, rows).mean()) if len(rows) else 0.0,
+        silhouette=float(silhouette(points.vectors, held, rows).mean()) if len(rows) else 0.0,
         noise=max(0.0, float(1 - kept.sum())) if len(rows) else 0.0,
         concentration=float((kept**2).sum()),
         biggest=float(kept.max(initial=0)),

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
@@ -18,6 +17,7 @@ from pld_dspy.clustering.quality import Quality, measure, tidy
 from pld_dspy.clustering.structure import cloud_like
 from pld_dspy.clustering.studies import open_study, opened, run_trials
 from pld_dspy.errors import PLDError
+from pld_dspy.settings import worded
 
 if TYPE_CHECKING:
     import optuna
@@ -39,14 +39,17 @@ class Clustering:
 
     Attributes:
         labels: an int for each embedding; clusters are numbered from the biggest down, -1 is noise.
-        params: the algorithm's name and its parameters; none where only equal embeddings were put together.
-        study: the Optuna study of the search, if there was one; each trial's attributes say what it came to.
+        params: the algorithm's name and its parameters, or a passed estimator; none where only equal embeddings were
+            put together.
+        study: the Optuna study of the search, if there was one; each finished trial's attributes say what it
+            came to.
         quality: measures of these labels, after the second look at noise.
         structure: how far the silhouette is on the way from what the same setting reaches on a cloud without structure
-            (0) to the best that there can be (1); None where nothing was searched.
-        alternatives: the best clusterings with at most a half and a quarter of the clusters. Where the structure is
-            weak, the alternative is what the search found, and the labels leave all embeddings alone if that are not
-            more than `max_clusters`, else they divide the continuum evenly by k-means.
+            (0) to the best that there can be (1); None where that was not looked at.
+        alternatives: the best clusterings of the search with at most a half and a quarter of the clusters, where there
+            are such. Where the structure is weak, the alternative is what the search found, and the labels leave all
+            distinct embeddings alone if there are not more than `max_clusters`, else they divide the continuum evenly
+            by k-means, if that is among the algorithms.
     """
 
     labels: np.ndarray
@@ -63,7 +66,7 @@ class Clustering:
 
     def __str__(self) -> str:
         clusters, silhouette, noise, _, biggest = self.quality
-        text = f"{clusters} clusters, the biggest with {biggest:.0%}; noise {noise:.0%}; silhouette {silhouette:.2f}"
+        text = f"{clusters} clusters, the biggest with {biggest:.0%}; left out {noise:.0%}; silhouette {silhouette:.2f}"
         return f"{text}; weak structure: there are no clear groups" if self.weak else text
 
     def placed(self, points: Points, rows: np.ndarray, n: int) -> "Clustering":
@@ -126,8 +129,7 @@ def search_clusters(
     )
     embeddings = checked(embeddings)
     digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
-    described = re.sub(" at 0x[0-9A-Fa-f]+", "", str(reduction))  # where an object lies says nothing
-    settings = f"{','.join(algorithms)}/{described}/{max_clusters}/{seed}"
+    settings = f"{','.join(algorithms)}/{worded(reduction)}/{max_clusters}/{seed}"
     study = open_study(storage, study_name, {"embeddings": digest, "settings": settings})
     somewhere = np.flatnonzero(embeddings.any(axis=1))
     # One thread for a product of matrices: its sums, and so the clusters, are then the same on any number of cores.
@@ -155,7 +157,8 @@ def check_settings(
     Raises:
         PLDError: one is none that there is, or the storage cannot be opened.
     """
-    if isinstance(algorithms, str) or not algorithms or any(name not in ALGORITHMS for name in algorithms):
+    listed = isinstance(algorithms, Sequence) and not isinstance(algorithms, str) and len(algorithms) > 0
+    if not listed or not all(isinstance(name, str) and name in ALGORITHMS for name in algorithms):
         raise PLDError(f"The algorithms are a list of some of {', '.join(ALGORITHMS)}, not {algorithms!r}.")
     check_reduction(reduction)
     for name, value, least in (("n_trials", n_trials, 1), ("seed", seed, 0), ("max_clusters", max_clusters, 2)):
@@ -177,12 +180,14 @@ def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clusterin
     embeddings = checked(embeddings)
     try:
         found = np.asarray(clone(estimator).fit_predict(embeddings))
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # an estimator is anybody's code
         raise PLDError(f"{estimator} cannot cluster {len(embeddings)} embeddings: {shortened(error)}.") from error
     n = len(embeddings)
+    if found.shape != (n,):
+        raise PLDError(f"{estimator} gave labels of the shape {found.shape} for {n} embeddings.")
     points = Points(embeddings, np.ones(n, dtype=int), np.arange(n))
     labels = tidy(found, points.weights)
-    return Clustering(labels, estimator.get_params(), None, measure(points, labels, n))
+    return Clustering(labels, {"estimator": repr(estimator)}, None, measure(points, labels, n))
 
 
 def checked(embeddings: np.ndarray) -> np.ndarray:
@@ -228,22 +233,25 @@ class _Search:
         found = replace(self._clustering(best), structure=structure)
         if not found.weak:
             return replace(found, alternatives=self._coarser(found, best))
-        if self.points.weights.sum() <= self.max_clusters:
+        if len(self.points) <= self.max_clusters:
             return replace(self.alone(), structure=structure, alternatives=(found,))
         if "kmeans" in self.algorithms:
             return replace(self._clustering(self._even()), structure=structure, alternatives=(found,))
         return found
 
     def _coarser(self, found: Clustering, best: "optuna.trial.FrozenTrial") -> tuple[Clustering, ...]:
-        finished = [trial for trial in self.study.get_trials() if "clusters" in trial.user_attrs]
+        from optuna.trial import TrialState
+
+        finished = self.study.get_trials(states=(TrialState.COMPLETE,))
         finished.sort(key=lambda trial: -trial.values[0])
-        several = []
+        several: list[Clustering] = []
         for part in (2, 4):
             most = best.user_attrs["clusters"] / part
             coarse = (self._clustering(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
             # The second look at noise may have made pairs of it.
             first = next((each for each in coarse if each.quality.clusters <= found.quality.clusters / part), None)
-            several += [first] if first else []
+            if first and not any(np.array_equal(first.labels, other.labels) for other in several):
+                several.append(first)
         return tuple(several)
 
     def _even(self) -> "optuna.trial.FixedTrial":

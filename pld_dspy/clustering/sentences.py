@@ -163,9 +163,10 @@ class _Model:
         if self._network is not None:
             return
         device = self._device or str(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-        network, report = transformers.AutoModel.from_pretrained(
-            self._source, subfolder=self._folder, dtype=torch.float32, output_loading_info=True
-        )
+        with _without_bars():
+            network, report = transformers.AutoModel.from_pretrained(
+                self._source, subfolder=self._folder, dtype=torch.float32, output_loading_info=True
+            )
         # Weights that are not in the files are drawn at random. A pooler is not asked for anything here.
         if absent := sorted(key for key in report["missing_keys"] if "pooler" not in key):
             raise ValueError(f"its files lack the weights {absent[0]} and {len(absent) - 1} more")
@@ -222,6 +223,20 @@ class _Model:
             return None
         except EntryNotFoundError:
             return None
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """The weights are loaded in a second; a bar for them would only break up the compile's own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _supported(modules: list[dict[str, Any]]) -> tuple[str, str]:

@@ -2,7 +2,9 @@
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
@@ -13,7 +15,7 @@ from pld_dspy.progress import progress_bar
 if TYPE_CHECKING:
     import optuna
 
-    Storage = str | optuna.storages.BaseStorage | None
+    Storage = str | Path | optuna.storages.BaseStorage | None
 
 
 def opened(storage: "Storage") -> "optuna.storages.BaseStorage":
@@ -28,9 +30,11 @@ def opened(storage: "Storage") -> "optuna.storages.BaseStorage":
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
+    if not isinstance(storage, str | Path | optuna.storages.BaseStorage | None):
+        raise PLDError(f"The storage is an Optuna storage, its URL or the path of a journal file, not {storage!r}.")
     try:
-        if isinstance(storage, str) and "://" not in storage:
-            return JournalStorage(JournalFileBackend(storage))
+        if isinstance(storage, Path) or (isinstance(storage, str) and "://" not in storage):
+            return JournalStorage(JournalFileBackend(str(storage)))
         for attempt in _attempts():
             with attempt:
                 found = optuna.storages.get_storage(storage)
@@ -52,12 +56,11 @@ def open_study(storage: "Storage", study_name: str | None, subject: Mapping[str,
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     about = {name: str(value) for name, value in subject.items()}
     place = opened(storage)
     try:
         for attempt in _attempts():
-            with attempt:
+            with attempt, quiet():
                 study = optuna.create_study(
                     storage=place,
                     study_name=study_name or (None if storage is None else "pld-" + "-".join(about.values())),
@@ -120,8 +123,22 @@ def run_trials(
         bar = progress.add_task("Searching clusters", total=n_trials)
         while (done := _finished(study)) < n_trials:
             progress.update(bar, completed=done)
-            study.optimize(seeded, n_trials=1)
+            with quiet():
+                study.optimize(seeded, n_trials=1)
         progress.update(bar, completed=n_trials)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from writing about each trial; an error reaches the caller anyway."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _attempts() -> Retrying:

@@ -1,5 +1,6 @@
 """A compile as one page, for a browser without a network: scores, rules, coverage, clusterings, edits, studies."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pld_dspy.coverage import shortened
@@ -10,7 +11,10 @@ from pld_dspy.wording import sound
 if TYPE_CHECKING:
     from pld_dspy.clustering import Clustering
     from pld_dspy.experiment import Summary
+    from pld_dspy.run import RunFolder
     from pld_dspy.session import Distillation
+
+log = logging.getLogger(__name__)
 
 LONGEST = 4_000  # characters of a text that are shown
 MOST_IDS = 500  # of a rule's examples
@@ -57,6 +61,19 @@ def compile_page(title: str, distillation: "Distillation", summary: "Summary | N
     )
 
 
+def write_page(run: "RunFolder", title: str, distillation: "Distillation", summary: "Summary | None" = None) -> None:
+    """Write report.html into a run folder, if there is one.
+
+    What fails in drawing it is a warning and no error: the compile has been paid for.
+    """
+    if run.path is None:
+        return
+    try:
+        run.write("report.html", compile_page(title, distillation, summary))
+    except Exception as error:
+        log.warning("report.html could not be made: %s", error)
+
+
 def _result(distillation: "Distillation", summary: "Summary | None") -> str:
     """The page's first line."""
     if summary is not None:
@@ -88,5 +105,5 @@ def _search(found: "Clustering") -> dict[str, Any]:
 
 def _short(text: object, most: int = LONGEST) -> str:
     """Data as text on one line, cut where it is too long for a page."""
-    line = sound(" ".join(str(text).split()))
+    line = "".join(sign for sign in sound(" ".join(str(text).split())) if sign.isprintable())
     return line if len(line) <= most else f"{line[:most]}… ({len(line) - most:,} more characters)"
