@@ -1,9 +1,9 @@
-"""An OpenAI-compatible server on loopback whose answers come from the simulator."""
+"""OpenAI-compatible servers on loopback."""
 
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from dspy.lm15 import request_from_openai_chat
@@ -12,32 +12,19 @@ from pld_dspy.rehearsal import rehearsal_lm
 
 
 @contextlib.contextmanager
-def openai_server(logprobs: dict | None = None) -> Iterator[tuple[str, list[dict]]]:
-    """Yields the address and the bodies of the requests so far. Every answer has the given `logprobs`."""
-    engine, bodies = rehearsal_lm().engine, []
+def served(answer: Callable[[dict], tuple[int, dict]]) -> Iterator[tuple[str, list[dict]]]:
+    """Yields the address of a server, and the requests so far; `answer` makes a status and a reply of a request."""
+    requests: list[dict] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            bodies.append({"path": self.path, "authorization": self.headers.get("Authorization"), **body})
-            response = engine.complete(request_from_openai_chat(body))
-            message = {"role": "assistant", "content": response.text}
-            reply = {
-                "id": f"chat-{len(bodies)}",
-                "object": "chat.completion",
-                "created": 0,
-                "model": body["model"],
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": logprobs}],
-                "usage": {
-                    "prompt_tokens": response.usage.input_tokens,
-                    "completion_tokens": response.usage.output_tokens,
-                    "total_tokens": response.usage.total_tokens,
-                },
-            }
+            requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **body})
+            status, reply = answer(body)
             content = json.dumps(reply).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -49,42 +36,48 @@ def openai_server(logprobs: dict | None = None) -> Iterator[tuple[str, list[dict
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", bodies
+        yield f"http://127.0.0.1:{server.server_port}/v1", requests
     finally:
         server.shutdown()
         server.server_close()
 
 
-@contextlib.contextmanager
-def embeddings_server(*statuses):
-    """A server of OpenAI's embeddings on loopback: its address, and the requests so far. It fails as it is told."""
-    requests, left = [], list(statuses)
+def openai_server(logprobs: dict | None = None) -> contextlib.AbstractContextManager[tuple[str, list[dict]]]:
+    """A chat model whose answers come from the simulator. Every answer has the given `logprobs`."""
+    engine = rehearsal_lm().engine
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            requests.append({"path": self.path, "authorization": self.headers.get("Authorization"), **body})
-            status = left.pop(0) if left else 200
-            rows = [
-                {"object": "embedding", "index": number, "embedding": [float(len(text)), 1.0]}
-                for number, text in enumerate(body["input"])
-            ]
-            reply = {"object": "list", "model": body["model"], "data": rows}
-            reply["usage"] = {"prompt_tokens": 1, "total_tokens": 1}
-            content = json.dumps(reply if status == 200 else {"error": {"message": f"it is {status}"}}).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(body: dict) -> tuple[int, dict]:
+        response = engine.complete(request_from_openai_chat(body))
+        message = {"role": "assistant", "content": response.text}
+        return 200, {
+            "id": "chat",
+            "object": "chat.completion",
+            "created": 0,
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": logprobs}],
+            "usage": {
+                "prompt_tokens": response.usage.input_tokens,
+                "completion_tokens": response.usage.output_tokens,
+                "total_tokens": response.usage.total_tokens,
+            },
+        }
 
-        def log_message(self, *args):
-            pass
+    return served(answer)
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{http.server_port}/v1", requests
-    finally:
-        http.shutdown()
-        http.server_close()
+
+def embeddings_server(*statuses: int) -> contextlib.AbstractContextManager[tuple[str, list[dict]]]:
+    """An embedding model: a text's length and 1. It fails first, with the given statuses one after the other."""
+    left = list(statuses)
+
+    def answer(body: dict) -> tuple[int, dict]:
+        status = left.pop(0) if left else 200
+        if status != 200:
+            return status, {"error": {"message": f"it is {status}"}}
+        rows = [
+            {"object": "embedding", "index": number, "embedding": [float(len(text)), 1.0]}
+            for number, text in enumerate(body["input"])
+        ]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        return 200, {"object": "list", "model": body["model"], "data": rows, "usage": usage}
+
+    return served(answer)
