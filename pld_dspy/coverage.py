@@ -64,9 +64,8 @@ def strata_of(program: dspy.Module, trainset: Sequence[dspy.Example]) -> tuple[s
     if declared is not None:
         return tuple(declared)
     fields = dict.fromkeys(field for fields in labelled_predictors(program, trainset).values() for field in fields)
-    return tuple(
-        field for field in fields if len({_value(example, field) for example in trainset} - {UNKNOWN}) <= MOST_VALUES
-    )
+    values = {field: {_value(example, field) for example in trainset} - {UNKNOWN} for field in fields}
+    return tuple(field for field, found in values.items() if len(found) <= min(MOST_VALUES, len(trainset) / 2))
 
 
 def shortened(groups: Mapping[str, Share], most: int = 20) -> list[tuple[str, Share]]:

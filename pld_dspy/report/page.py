@@ -91,7 +91,8 @@ def _search(found: "Clustering") -> dict[str, Any]:
     """What an Optuna study tried; nothing where there was none, or too little to search in."""
     from optuna.trial import TrialState
 
-    trials = found.study.get_trials(deepcopy=False) if found.study else []
+    done = (TrialState.COMPLETE, TrialState.PRUNED)  # not those that were stopped or are another process's
+    trials = found.study.get_trials(deepcopy=False, states=done) if found.study else []
     if found.study is None or not trials:
         return {"said": str(found), "trials": 0}
     finished = any(trial.state == TrialState.COMPLETE for trial in trials)
