@@ -74,7 +74,8 @@ class Runner:
     ) -> None:
         self.teacher = Meter((earlier or {}).get("teacher"))
         self.student = Meter((earlier or {}).get("student"))
-        self._calls_before, self._cost_before = self._used() if ended else (0, 0.0)
+        self._calls_before = self._calls() if ended else 0
+        self._cost_before = self._cost() if ended else 0.0
         self._num_threads = num_threads
         self._max_lm_calls = max_lm_calls
         self._max_cost = max_cost
@@ -134,18 +135,18 @@ class Runner:
 
     def share_used(self) -> float:
         """The share of the budget that is used, of whichever cap is nearer; 0 without caps."""
-        calls, cost = self._used()
-        calls, cost = calls - self._calls_before, cost - self._cost_before
         shares = [0.0]
         if self._max_lm_calls is not None:
-            shares.append(calls / self._max_lm_calls)
+            shares.append((self._calls() - self._calls_before) / self._max_lm_calls)
         if self._max_cost is not None:
-            shares.append(cost / self._max_cost if self._max_cost else 1.0)
+            shares.append((self._cost() - self._cost_before) / self._max_cost if self._max_cost else 1.0)
         return max(shares)
 
-    def _used(self) -> tuple[int, float]:
-        totals = [meter.total() for meter in (self.teacher, self.student)]
-        return sum(total.calls for total in totals), sum(total.cost_usd or 0.0 for total in totals)
+    def _calls(self) -> int:
+        return sum(usage.calls for meter in (self.teacher, self.student) for usage in meter.by_model().values())
+
+    def _cost(self) -> float:
+        return sum(meter.total().cost_usd or 0.0 for meter in (self.teacher, self.student))
 
     def _over_budget(self) -> bool:
         self.spent |= self.share_used() >= 1

@@ -3,7 +3,6 @@
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,11 +232,8 @@ def _clustering_settings(
     clustering: "Mapping[str, Any] | ClusterMixin | None", seed: int
 ) -> "Mapping[str, Any] | ClusterMixin":
     if clustering is None or isinstance(clustering, Mapping):
-        known = list(signature(check_settings).parameters)
-        if unknown := [name for name in clustering or {} if name not in known]:
-            raise PLDError(f"The clustering has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
         settings = {"seed": seed, **(clustering or {})}
-        check_settings(**settings)
+        check_settings(settings)
         return settings
     if isinstance(clustering, type) or not hasattr(clustering, "fit_predict"):
         raise PLDError(f"{clustering!r} is neither settings of the clustering nor an estimator with fit_predict.")

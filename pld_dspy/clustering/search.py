@@ -3,9 +3,9 @@
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,12 +120,14 @@ def search_clusters(
     from threadpoolctl import threadpool_limits
 
     check_settings(
-        n_trials,
-        seed,
-        algorithms=algorithms,
-        reduction=reduction,
-        max_clusters=max_clusters,
-        study_name=study_name,
+        {
+            "n_trials": n_trials,
+            "seed": seed,
+            "algorithms": algorithms,
+            "reduction": reduction,
+            "max_clusters": max_clusters,
+            "study_name": study_name,
+        }
     )
     embeddings = checked(embeddings)
     digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
@@ -142,31 +144,30 @@ def search_clusters(
     return found.placed(points, somewhere, len(embeddings))
 
 
-def check_settings(
-    n_trials: int = 50,
-    seed: int = 0,
-    *,
-    algorithms: Sequence[str] = tuple(ALGORITHMS),
-    reduction: Any = "centre",
-    max_clusters: int = MAX_CLUSTERS,
-    storage: "str | optuna.storages.BaseStorage | None" = None,
-    study_name: str | None = None,
-) -> None:
-    """Check arguments of `search_clusters`, as before a compile pays for what is to be clustered.
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check arguments of `search_clusters` by name, as before a compile pays for what is to be clustered.
 
     Raises:
         PLDError: one is none that there is, or the storage cannot be opened.
     """
+    parameters = signature(search_clusters).parameters
+    known = [name for name in parameters if name not in ("embeddings", "display_progress")]
+    if unknown := [str(name) for name in settings if name not in known]:
+        raise PLDError(f"The clustering has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
+    values = {name: settings.get(name, parameters[name].default) for name in known}
+    algorithms = values["algorithms"]
     listed = isinstance(algorithms, Sequence) and not isinstance(algorithms, str) and len(algorithms) > 0
     if not listed or not all(isinstance(name, str) and name in ALGORITHMS for name in algorithms):
         raise PLDError(f"The algorithms are a list of some of {', '.join(ALGORITHMS)}, not {algorithms!r}.")
-    check_reduction(reduction)
-    for name, value, least in (("n_trials", n_trials, 1), ("seed", seed, 0), ("max_clusters", max_clusters, 2)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value < 2**32:
+    check_reduction(values["reduction"])
+    for name, least in (("n_trials", 1), ("seed", 0), ("max_clusters", 2)):
+        value = values[name]
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**32:
             raise PLDError(f"The setting {name} is a whole number from {least} to {2**32 - 1}, not {value!r}.")
-    if study_name is not None and not isinstance(study_name, str):
-        raise PLDError(f"The setting study_name is a text, not {study_name!r}.")
-    opened(storage)
+    if not isinstance(values["study_name"], str | None):
+        raise PLDError(f"The setting study_name is a text, not {values['study_name']!r}.")
+    if values["storage"] is not None:
+        opened(values["storage"])
 
 
 def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clustering:

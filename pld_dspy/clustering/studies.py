@@ -95,7 +95,8 @@ def run_trials(
 
     What a trial draws depends on the seed, its number and the trials before it, those that were interrupted not
     counted. So a study that was stopped ends as it would have without the stop, and processes that share one try
-    different settings. What is under way elsewhere when the last trial ends comes on top.
+    different settings. A trial whose process was killed keeps its place, and what is under way elsewhere when the last
+    trial ends comes on top.
 
     Args:
         study: its finished and pruned trials count.
