@@ -17,6 +17,8 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
+from pld_dspy import options as opt
+from pld_dspy.budgets import budget
 from pld_dspy.clustering.embedders import embedder as embedder_by_name
 from pld_dspy.describe import Describer, described_by, read_by_ocr
 from pld_dspy.errors import PLDError
@@ -24,6 +26,7 @@ from pld_dspy.experiment import Task, compile_and_score, load_program, load_task
 from pld_dspy.models import language_model
 from pld_dspy.plan import StandIn, plan
 from pld_dspy.report import tables
+from pld_dspy.resolution import Resolution
 from pld_dspy.runner import Runner
 from pld_dspy.scoring import score
 from pld_dspy.settings import parse_settings
@@ -32,36 +35,9 @@ from pld_dspy.usage import Usage
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-Program = Annotated[str, typer.Argument(help="A student program: scienceqa, spiqa, or an installed package's.")]
-Data = Annotated[
-    str, typer.Option(help="'sample' (generated), 'hub', 'hub:NAME', or a folder in the benchmark's official layout.")
-]
-Model = Annotated[str, typer.Option(help="A LiteLLM name, 'hf:MODEL' to run it here, or 'rehearsal' (simulator).")]
-ApiBase = Annotated[str | None, typer.Option(help="Address of the server; its key comes from $PLD_{ROLE}_API_KEY.")]
-Settings = Annotated[list[str] | None, typer.Option(help="Sent with every request, as temperature=0. Repeatable.")]
-Size = Annotated[int, typer.Option(min=1, help="At most so many examples, drawn at random.")]
-Seed = Annotated[int, typer.Option(help="Of every draw.")]
-Mode = Annotated[
-    str,
-    typer.Option(help="What the models get of a figure: image, caption, describe, text (nothing); SPIQA has more."),
-]
-DescriberName = Annotated[
-    str | None, typer.Option("--describer", help="Writes the texts of 'describe': a model that sees, or 'ocr'.")
-]
-BadImages = Annotated[
-    Literal["stop", "skip"], typer.Option(help="At a missing or damaged image stop, or skip its examples.")
-]
-ProgramSettings = Annotated[
-    list[str] | None, typer.Option(help="An argument of the program, as reasoning=true. Repeatable.")
-]
-DataSettings = Annotated[
-    list[str] | None, typer.Option(help="An argument of the benchmark's loader, as longest_side=768. Repeatable.")
-]
-Threads = Annotated[int, typer.Option(min=1, help="Model calls side by side.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
-
 Result = TypeVar("Result", bound=BaseModel)
 INTERRUPTED = 130  # what typer makes of Ctrl-C
+NO_MODEL = ("rationales", "none")  # as --teacher
 STUDENT_SETTINGS = ("temperature=0", "max_tokens=512")
 
 
@@ -72,52 +48,55 @@ def pld() -> None:
 
 @app.command("compile")
 def compile_(
-    program: Program,
-    data: Data = "sample",
-    teacher: Model = "rehearsal",
-    student: Model = "rehearsal",
-    teacher_api_base: ApiBase = None,
-    student_api_base: ApiBase = None,
-    teacher_setting: Settings = None,
-    student_setting: Settings = None,
-    train: Size = 120,
-    val: Size = 60,
-    test: Size = 120,
-    seed: Seed = 0,
-    modality: Mode = "image",
-    describer: DescriberName = None,
-    describer_api_base: ApiBase = None,
-    program_setting: ProgramSettings = None,
-    data_setting: DataSettings = None,
-    bad_images: BadImages = "stop",
-    max_rule_tokens: Annotated[int, typer.Option(min=1, help="Budget of the rules in the student's prompt.")] = 2000,
-    max_iterations: Annotated[int, typer.Option(min=0, help="Rounds of conflict resolution.")] = 3,
-    embedder: Annotated[
-        str | None,
-        typer.Option(help="For clustering: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for real models."),
+    program: opt.Program,
+    data: opt.Data = "sample",
+    teacher: opt.Teacher = "rehearsal",
+    student: opt.Model = "rehearsal",
+    teacher_api_base: opt.ApiBase = None,
+    student_api_base: opt.ApiBase = None,
+    teacher_setting: opt.Settings = None,
+    student_setting: opt.Settings = None,
+    train: opt.Size = 120,
+    val: opt.Size = 60,
+    test: opt.Size = 120,
+    seed: opt.Seed = 0,
+    modality: opt.Mode = "image",
+    describer: opt.DescriberName = None,
+    describer_api_base: opt.ApiBase = None,
+    program_setting: opt.ProgramSettings = None,
+    data_setting: opt.DataSettings = None,
+    bad_images: opt.BadImages = "stop",
+    extraction: opt.Extraction = "examples",
+    expert_rules: opt.ExpertRules = None,
+    max_rule_tokens: opt.MaxRuleTokens = 2000,
+    rules_per_question: opt.RulesPerQuestion = None,
+    embedder: opt.EmbedderName = None,
+    embedder_api_base: opt.ApiBase = None,
+    cluster_setting: opt.ClusterSettings = None,
+    gate: opt.GateName = "positive",
+    ask_rule: opt.AskRule = False,
+    prune: opt.Prune = True,
+    auto: opt.AutoName = None,
+    max_iterations: Annotated[int | None, typer.Option(min=0, help="Rounds of conflict resolution; 3.")] = None,
+    num_candidates: Annotated[
+        int | None, typer.Option(min=1, max=3, help="Clusterings that are tried on validation; 3.")
     ] = None,
-    embedder_api_base: ApiBase = None,
-    cluster_setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="An argument of the clusters' search, as n_trials=100 or storage=sqlite:///s.db. Repeatable."
-        ),
-    ] = None,
-    num_candidates: Annotated[int, typer.Option(min=1, max=3, help="Clusterings that are tried on validation.")] = 3,
-    num_threads: Threads = 8,
-    max_lm_calls: Annotated[int | None, typer.Option(min=1, help="After so many calls, no more are started.")] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that compiling may cost.")] = None,
+    max_lm_calls: opt.MaxCalls = None,
+    max_cost: opt.MaxCost = None,
+    num_threads: opt.Threads = 8,
     log_dir: Annotated[Path | None, typer.Option(help="The run folder; the same command again goes on in it.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what it would take at most, and call no model.")] = False,
-    json: Json = False,
+    json: opt.Json = False,
 ) -> None:
     """Compile a student and score it on test questions before and after."""
     folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
-    teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed)
+    taught = teacher not in NO_MODEL
+    teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed) if taught else None
     student_lm = _student(student, student_api_base, student_setting, seed)
     if embedder is None and embedder_api_base is not None:
         raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
     embed = None if embedder is None else embedder_by_name(embedder, embedder_api_base)
+    how = Resolution(gate=gate, ask_rule=ask_rule, prune=prune)
     stand_in = StandIn(describer or "") if dry_run else None
     describing = Runner(num_threads, max_lm_calls, max_cost, display_progress=True)
     task = _task(
@@ -125,13 +104,17 @@ def compile_(
         bad_images, stand_in or _describer(describer, describer_api_base, folder, describing),
     )  # fmt: skip
     if dry_run:
-        models = {"teacher": teacher_lm.model, "student": student_lm.model}
+        n_train, n_val = len(task.examples["train"]), len(task.examples["val"])
+        allowed = budget(
+            auto, n_train, n_val, len(task.program.predictors()),
+            max_iterations=max_iterations, num_candidates=num_candidates, max_lm_calls=max_lm_calls, max_cost=max_cost,
+        )  # fmt: skip
+        models = {"teacher": teacher_lm.model if teacher_lm else "", "student": student_lm.model}
         used = stand_in if modality.startswith("describe") else None
-        _show(
-            plan(task.program, task.examples, models, max_rule_tokens, max_iterations, num_candidates, used),
-            tables.plan_table,
-            json,
+        reckoned = plan(
+            task.program, task.examples, models, max_rule_tokens, allowed, how, extraction if taught else "none", used
         )
+        _show(reckoned, tables.plan_table, json)
         return
     before = 2 * len(task.examples["test"]) * len(task.program.predictors()) + describing.teacher.total().calls
     if max_lm_calls is not None and max_lm_calls <= before:
@@ -139,10 +122,15 @@ def compile_(
     task = replace(task, usage=_used(describing))
     teleprompter = PLDTeleprompter(
         teacher_lm=teacher_lm,
-        max_rule_tokens=max_rule_tokens,
-        max_iterations=max_iterations,
         embedder=embed,
         clustering=parse_settings(cluster_setting or (), "The clustering's"),
+        resolution=how,
+        extraction=extraction,
+        expert_rules=expert_rules,
+        max_rule_tokens=max_rule_tokens,
+        rules_per_question=rules_per_question,
+        auto=auto,
+        max_iterations=max_iterations,
         num_candidates=num_candidates,
         num_threads=num_threads,
         max_lm_calls=None if max_lm_calls is None else max_lm_calls - before,
@@ -152,41 +140,41 @@ def compile_(
         seed=seed,
     )
     with _resumable(folder):
-        summary = compile_and_score(task, teleprompter, student_lm)
+        summary = compile_and_score(task, teleprompter, student_lm, teacher=None if taught else teacher)
     _show(summary, tables.compile_tables, json)
 
 
 @app.command()
 def evaluate(
-    program: Program,
-    data: Data = "sample",
-    student: Model = "rehearsal",
-    student_api_base: ApiBase = None,
-    student_setting: Settings = None,
+    program: opt.Program,
+    data: opt.Data = "sample",
+    student: opt.Model = "rehearsal",
+    student_api_base: opt.ApiBase = None,
+    student_setting: opt.Settings = None,
     split: Annotated[str, typer.Option(help="The split to score.")] = "test",
-    test: Size = 120,
-    seed: Seed = 0,
-    modality: Mode = "image",
-    describer: DescriberName = None,
-    describer_api_base: ApiBase = None,
-    program_setting: ProgramSettings = None,
-    data_setting: DataSettings = None,
-    bad_images: BadImages = "stop",
+    test: opt.Size = 120,
+    seed: opt.Seed = 0,
+    modality: opt.Mode = "image",
+    describer: opt.DescriberName = None,
+    describer_api_base: opt.ApiBase = None,
+    program_setting: opt.ProgramSettings = None,
+    data_setting: opt.DataSettings = None,
+    bad_images: opt.BadImages = "stop",
     judge: Annotated[
         str | None, typer.Option(help="Adds L3Score: a LiteLLM name whose server returns log-probabilities.")
     ] = None,
-    judge_api_base: ApiBase = None,
-    judge_setting: Settings = None,
+    judge_api_base: opt.ApiBase = None,
+    judge_setting: opt.Settings = None,
     measure: Annotated[
         list[str] | None, typer.Option(help="Adds a measure: rouge_l, meteor or cider. Repeatable.")
     ] = None,
     bertscore: Annotated[str | None, typer.Option(help="Adds BERTScore by this encoder, as bert-base-uncased.")] = None,
-    num_threads: Threads = 8,
+    num_threads: opt.Threads = 8,
     compiled: Annotated[
         Path | None, typer.Option(help="program.json of a compile; without it, the bare student.")
     ] = None,
     log_dir: Annotated[Path | None, typer.Option(help="Keeps every answer; the same command again goes on.")] = None,
-    json: Json = False,
+    json: opt.Json = False,
 ) -> None:
     """Score a student, as it comes or compiled."""
     student_lm = _student(student, student_api_base, student_setting, seed)
@@ -195,7 +183,7 @@ def evaluate(
     write = _describer(describer, describer_api_base, log_dir or Path("runs/evaluation"), describing)
     task = _task(program, data, {split: test}, seed, modality, program_setting, data_setting, bad_images, write)
     if compiled is not None:
-        load_program(task.program, compiled)
+        task = replace(task, program=load_program(task.program, compiled))
     with _resumable(log_dir):
         scores = score(
             replace(task, usage=_used(describing)),
@@ -212,7 +200,7 @@ def evaluate(
 
 
 @app.command()
-def demo(seed: Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
+def demo(seed: opt.Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
     """Compile both students on the generated sample with the simulated models."""
     summaries = []
     for name in ("scienceqa", "spiqa"):

@@ -44,7 +44,7 @@ def coverage(rules: Mapping[str, RuleSet], trainset: Sequence[dspy.Example], str
     covered = [example_id(example) in sources for example in trainset]
     groups = {}
     for field in strata:
-        values = [_value(example, field) for example in trainset]
+        values = [value_of(example, field) for example in trainset]
         counts: dict[str, Share] = {}
         for value, inside in zip(values, covered, strict=True):
             share = counts.setdefault(value, Share(n=0, covered=0))
@@ -64,7 +64,7 @@ def strata_of(program: dspy.Module, trainset: Sequence[dspy.Example]) -> tuple[s
     if declared is not None:
         return tuple(declared)
     fields = dict.fromkeys(field for fields in labelled_predictors(program, trainset).values() for field in fields)
-    values = {field: {_value(example, field) for example in trainset} - {UNKNOWN} for field in fields}
+    values = {field: {value_of(example, field) for example in trainset} - {UNKNOWN} for field in fields}
     return tuple(field for field, found in values.items() if len(found) <= min(MOST_VALUES, len(trainset) / 2))
 
 
@@ -78,6 +78,7 @@ def shortened(groups: Mapping[str, Share], most: int = 20) -> list[tuple[str, Sh
     return [*rows[:most], (f"{len(rest)} others", total)]
 
 
-def _value(example: dspy.Example, field: str) -> str:
+def value_of(example: dspy.Example, field: str) -> str:
+    """The value of a stratum's field as a name; "unknown" where there is none."""
     value: Any = example.get(field)
     return sound(" ".join(str(value).split())) or UNKNOWN if value is not None else UNKNOWN

@@ -146,12 +146,19 @@ class Evaluator:
 
 
 def program_fingerprint(program: dspy.Module) -> str:
-    """A hash of what makes two wordings of a program differ: instructions, fields and demonstrations."""
+    """A hash of what makes two wordings of a program differ: instructions, fields, demonstrations and routing."""
     state = [
-        (name, predictor.signature.dump_state(), [dict(demo) for demo in predictor.demos])
+        (name, predictor.signature.dump_state(), [dict(demo) for demo in predictor.demos], *_routing(predictor))
         for name, predictor in program.named_predictors()
     ]
     return hashlib.sha256(json.dumps(state, default=str, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _routing(predictor: dspy.Predict) -> list[str]:
+    from pld_dspy.routing import RoutedPredict
+
+    routing = predictor.routing if isinstance(predictor, RoutedPredict) else None
+    return [routing.model_dump_json()] if routing else []
 
 
 def in_words(program: dspy.Module, example: dspy.Example, answer: dspy.Prediction | dspy.Example) -> str:

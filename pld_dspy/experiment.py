@@ -12,13 +12,16 @@ import dspy
 import orjson
 from pydantic import BaseModel
 
+from pld_dspy.clustering import Embedder
 from pld_dspy.coverage import Coverage
 from pld_dspy.datasets import BadImage, load
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator, Metric, Scored, exact_match
 from pld_dspy.report.page import write_page
+from pld_dspy.routing import routed_by_state
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import Runner
+from pld_dspy.teacher import Teacher
 from pld_dspy.teleprompter import PLDTeleprompter
 from pld_dspy.usage import Usage
 
@@ -60,6 +63,7 @@ class Summary(BaseModel):
     score: BeforeAfter  # fractions of the test split
     validation: dict[str, float]
     rules: int  # in the student's prompt
+    returned: str  # which program came back, and why
     coverage: Coverage  # of the training examples by the rules in the prompt
     prompt_tokens: BeforeAfter  # mean input of a question
     usage: dict[str, Usage]  # by role
@@ -113,10 +117,12 @@ def load_task(
     return Task(name, source, program, dict(loaded), modality, skipped)
 
 
-def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM) -> Summary:
+def compile_and_score(
+    task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, teacher: Teacher | str | None = None
+) -> Summary:
     """Compile a task's program, score it and the program as it came on the test split, and write summary.json.
 
-    Files go to the teleprompter's `log_dir`.
+    Files go to the teleprompter's `log_dir`. `teacher` is the teleprompter's.
 
     Raises:
         PLDError: as `PLDTeleprompter.compile`; or the metric fails on a test example.
@@ -126,7 +132,9 @@ def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dsp
         if not examples:
             raise PLDError(f"No example of {split} is left: {len(task.skipped)} were left out for a bad image.")
     with dspy.context(lm=student_lm):
-        compiled = teleprompter.compile(task.program, trainset=task.examples["train"], valset=task.examples["val"])
+        compiled = teleprompter.compile(
+            task.program, trainset=task.examples["train"], valset=task.examples["val"], teacher=teacher
+        )
     run = RunFolder(teleprompter.log_dir)
     runner = Runner(teleprompter.num_threads, display_progress=teleprompter.display_progress, earlier=run.state.usage)
     evaluate = Evaluator(
@@ -143,12 +151,13 @@ def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dsp
         program=task.name,
         data=task.source,
         modality=task.modality,
-        models={"teacher": (teleprompter.teacher_lm or student_lm).model, "student": student_lm.model},
+        models=compiled.pld.models,
         n={split: len(examples) for split, examples in task.examples.items()},
         skipped=len(task.skipped),
         score=BeforeAfter(baseline=before.score, compiled=after.score),
         validation=compiled.pld.validation,
         rules=sum(len(rules) for rules in compiled.pld.in_prompt.values()),
+        returned=compiled.pld.returned,
         coverage=compiled.pld.coverage,
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
         usage={"teacher": runner.teacher.total(), "student": runner.student.total(), **task.usage},
@@ -160,8 +169,13 @@ def compile_and_score(task: Task, teleprompter: PLDTeleprompter, student_lm: dsp
     return summary
 
 
-def load_program(program: dspy.Module, path: Path) -> None:
-    """Load a compiled program's state into a program.
+def load_program(program: dspy.Module, path: Path, embedder: Embedder | None = None) -> dspy.Module:
+    """A copy of a program with a compiled program's state.
+
+    Args:
+        program: of the same class and settings as the compiled one.
+        path: what `compiled.save` or a compile wrote.
+        embedder: for rules that are chosen by the question, where their embedder is behind an address.
 
     Raises:
         PLDError: the file is missing, is not the state of such a program, or was compiled with other fields, as those
@@ -172,17 +186,20 @@ def load_program(program: dspy.Module, path: Path) -> None:
         state = orjson.loads(path.read_bytes())
         compiled = _read_fields(state)
         if compiled == own:
+            loaded = routed_by_state(program, state, embedder)
             # A model that was saved with the program is left out: who loads it names the model.
-            program.load_state({name: {**part, "lm": None} for name, part in state.items() if name != "metadata"})
+            loaded.load_state({name: {**part, "lm": None} for name, part in state.items() if name != "metadata"})
+            return loaded
     except FileNotFoundError as error:
         raise PLDError(f"There is no compiled program {path}.") from error
+    except PLDError:
+        raise
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise PLDError(f"{path} is not the state of a {type(program).__name__}: {error!r}.") from error
-    if compiled != own:
-        raise PLDError(
-            f"{path} was compiled with other settings, such as the modality: it asks with {compiled}; this program "
-            f"with {own}."
-        )
+    raise PLDError(
+        f"{path} was compiled with other settings, such as the modality: it asks with {compiled}; this program "
+        f"with {own}."
+    )
 
 
 def _read_fields(state: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dspy
 
@@ -12,9 +12,11 @@ from pld_dspy.examples import example_id, present, rationale
 from pld_dspy.rules import MicroRule
 from pld_dspy.runner import NOT_RUN, Runner
 from pld_dspy.teacher import Teacher
+from pld_dspy.traces import Turn
 from pld_dspy.wording import MAX_WORDS, flaw, leak
 
 ATTEMPTS = 2  # a rule that is refused may be written once more
+KIND_FIELDS = ("skill", "topic", "category", "figure_type", "subject")  # the narrowest first
 
 
 class Lesson(NamedTuple):
@@ -28,28 +30,45 @@ class Lesson(NamedTuple):
     answer: str
     rationale: str
     lecture: str  # the part of the rationale that is general knowledge
+    kind: str = ""  # what kind of question the data say it is
 
 
-def lesson(student: dspy.Module, predictor: str, example: dspy.Example) -> Lesson | None:
+def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Turn | None = None) -> Lesson | None:
     """Prepare one example for one of the student's predictors, with the labels of its own outputs as the answer.
 
-    None where these labels are empty. Where the example labels other names only, they are all the answer.
+    Args:
+        student: the program.
+        predictor: its name.
+        example: a labelled example.
+        turn: what the predictor got and gave where a model answered the example right. Its inputs are shown instead of
+            the example's, and its outputs are the answer where the example labels none of them.
+
+    Returns:
+        None where these labels are empty. Where the example labels other names only, and there is no turn, they are all
+        the answer.
     """
-    case = present(dict(example.inputs()))
+    case = present(turn.inputs if turn else dict(example.inputs()))
     signature = dict(student.named_predictors())[predictor].signature
     labels = example.labels()
     own = [name for name in labels if name in signature.output_fields]
     if own and not any(labels[name] not in (None, "") for name in own):
         return None
+    if own:
+        answer = in_words(student, example, dspy.Example({name: labels[name] for name in own}))
+    elif turn:
+        answer = "\n".join(str(turn.outputs[name]) for name in turn.outputs if name != "reasoning")
+    else:
+        answer = in_words(student, example, labels)
     return Lesson(
         predictor=predictor,
         id=example_id(example),
         task=signature.instructions,
         text=case.text,
         figures=case.figures,
-        answer=in_words(student, example, dspy.Example({name: labels[name] for name in own}) if own else labels),
+        answer=answer,
         rationale=rationale(example),
         lecture=str(example.get("lecture") or ""),
+        kind=next((str(example[name]) for name in KIND_FIELDS if example.get(name)), ""),
     )
 
 
@@ -63,7 +82,8 @@ def extract(
 
     Args:
         lessons: labelled examples.
-        teacher: its `extract` predictor is asked, on the language model of the calling context.
+        teacher: its `extract` is asked, on the language model of the calling context; about all of a lesson, or about
+            what its method `given(lesson)` returns where it has one.
         runner: makes the calls.
         record: called with every rule as soon as it is there, from many threads.
 
@@ -74,19 +94,14 @@ def extract(
         PLDError: not one rule is usable, or the teacher does not answer.
     """
 
-    demonstrations = "\n".join(str(demo.get("example", "")) for demo in teacher.extract.demos)
+    shown = [demo for predictor in teacher.extract.predictors() for demo in predictor.demos]
+    demonstrations = "\n".join(str(demo.get("example") or demo.get("rationale", "")) for demo in shown)
+    given = getattr(teacher, "given", _given)
 
     def ask(lesson: Lesson) -> MicroRule | str:
         refused = problem = ""
         for _ in range(ATTEMPTS):
-            reply = teacher.extract(
-                task=lesson.task,
-                example=lesson.text,
-                figures=lesson.figures,
-                rationale=lesson.rationale,
-                answer=lesson.answer,
-                refused=refused,
-            )
+            reply = teacher.extract(**given(lesson), refused=refused)
             rule = " ".join((reply.rule or "").split())
             problem = flaw(rule) or leak(rule, f"{lesson.text}\n{demonstrations}", lesson.lecture) or ""
             if not problem:
@@ -109,3 +124,14 @@ def extract(
             f"{problems.most_common(1)[0][0]}."
         )
     return found
+
+
+def _given(lesson: Lesson) -> dict[str, Any]:
+    """What a teacher is told of a lesson."""
+    return {
+        "task": lesson.task,
+        "example": lesson.text,
+        "figures": lesson.figures,
+        "rationale": lesson.rationale,
+        "answer": lesson.answer,
+    }

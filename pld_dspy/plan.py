@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import dspy
 from pydantic import BaseModel
 
+from pld_dspy.budgets import Budget
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.extraction import ATTEMPTS, lesson
-from pld_dspy.resolution import Resolver
+from pld_dspy.resolution import Resolution
 from pld_dspy.teacher import Teacher
 from pld_dspy.usage import Usage, count_tokens, price
 
@@ -18,6 +19,8 @@ STUDENT_WRITES = 20
 REASONER_WRITES = 300
 DESCRIPTION_WORDS = 150  # that a describer is asked not to exceed
 TOKENS_PER_IMAGE = 1_000  # about what current models charge for a figure of a thousand pixels
+EDITS = 2  # that a reply is taken to propose
+RULE_TOKENS = 40  # of a rule, about
 MEASURED = 30  # examples whose prompts are counted; the others are taken to be like them
 
 
@@ -52,22 +55,25 @@ def plan(
     examples: Mapping[str, Sequence[dspy.Example]],
     models: Mapping[str, str],
     max_rule_tokens: int,
-    max_iterations: int,
-    num_candidates: int,
+    allowed: Budget,
+    how: Resolution,
+    extraction: str = "examples",
     describer: StandIn | None = None,
 ) -> Plan:
     """Reckon the calls and tokens of `experiment.compile_and_score` without a call.
 
     Every micro-rule is taken to need uniting with another one, every diagnosed question to be answered wrongly, and
-    every repair to be validated, so a real compile stays below.
+    each reply of the teacher to propose two edits that go as far as the whole validation set, so a real compile mostly
+    stays below. Under a cap on the calls everything but the test is scaled down to it.
 
     Args:
         student: the program.
         examples: by split.
         models: name by role, for tokenizer and price.
         max_rule_tokens: the teleprompter's.
-        max_iterations: the teleprompter's.
-        num_candidates: the teleprompter's.
+        allowed: rounds, candidates and caps.
+        how: what the rounds do.
+        extraction: the teleprompter's; with "rationales" and "none" phase 1 calls no model.
         describer: what the examples were loaded with, if figures are to be described.
 
     Raises:
@@ -83,10 +89,11 @@ def plan(
         text = "".join(part["text"] for part in parts if part["type"] == "text")
         return count_tokens(models[role], text) + TOKENS_PER_IMAGE * sum(part["type"] != "text" for part in parts)
 
+    shown = how.failures_per_call + how.successes_per_call
     measured = examples["train"][:MEASURED]
     every = (lesson(student, name, example) for name in outputs for example in measured)
     lessons = [each for each in every if each is not None]
-    extraction = _mean(
+    extraction_tokens = _mean(
         tokens("teacher", teacher.extract, {**of._asdict(), "example": of.text, "figures": of.figures})
         for of in lessons
     )
@@ -96,23 +103,42 @@ def plan(
         )
         for of in predictors.values()
     )
-    diagnosed = min(Resolver.diagnosed, n["train"])
-    repairs = max_iterations * math.ceil(diagnosed / Resolver.failures_per_call) * len(outputs)
-    extractions, unions = ATTEMPTS * n["train"] * len(outputs), num_candidates * (n["train"] * len(outputs) // 2)
-    shown = Resolver.failures_per_call + Resolver.successes_per_call
-    plain = (n["val"] + n["test"]) * len(predictors)
-    ruled = (num_candidates * n["val"] + n["test"] + max_iterations * diagnosed + repairs * n["val"]) * len(predictors)
+    p, taught = len(outputs), bool(models["teacher"])
+    rounds = allowed.max_iterations if taught else 0
+    diagnosed = min(how.diagnosed, n["train"])
+    replies = rounds * p * (math.ceil(diagnosed / how.failures_per_call) + 2)  # contradictions and compression are two
+    extractions = ATTEMPTS * n["train"] * p if taught and extraction not in ("rationales", "none") else 0
+    traced = n["train"] * len(predictors) if extractions and len(predictors) > 1 else 0
+    unions = allowed.num_candidates * (n["train"] * p // 2) if taught else 0
+    tried, used = replies * EDITS * (2 * how.failures_per_call + n["val"]), 0.0
+    if how.gate == "off":
+        tried = n["val"]
+    elif how.prune:
+        used = p * n["val"] * (2 + 2 * math.log2(max(max_rule_tokens / RULE_TOKENS, 1)))
+    looked_at = rounds * diagnosed * (1 + how.ask_rule)
+    untested = (n["val"] + allowed.num_candidates * n["val"] + looked_at + tried + used) * len(predictors)
+    asked = extractions + unions + replies + traced
+    cap = allowed.max_lm_calls
+    share = 1.0 if cap is None else min(1.0, cap / (untested + asked))
+    student_calls = round(share * untested) + 2 * n["test"] * len(predictors)
+    ruled = student_calls - round(share * n["val"] + n["test"]) * len(predictors)
     return Plan(
         teacher=_usage(
             models["teacher"],
-            extractions + unions + repairs,
-            extractions * extraction + unions * 1_000 + repairs * (1_500 + max_rule_tokens + shown * question),
+            round(share * asked),
+            share
+            * (
+                extractions * extraction_tokens
+                + unions * 1_000
+                + replies * (2_000 + max_rule_tokens + shown * question)
+                + traced * question
+            ),
             TEACHER_WRITES,
         ),
         student=_usage(
             models["student"],
-            plain + ruled,
-            (plain + ruled) * question + ruled * max_rule_tokens,
+            student_calls,
+            student_calls * question + ruled * max_rule_tokens,
             REASONER_WRITES
             if any("reasoning" in of.signature.output_fields for of in predictors.values())
             else STUDENT_WRITES,

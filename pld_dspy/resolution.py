@@ -1,171 +1,294 @@
-"""Phase 3: the teacher repairs the rules against the student's failures, and a gate on validation data decides."""
+"""Phase 3: the teacher repairs the rules, edit by edit, and a gate on validation data decides about each."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import dspy
 from pydantic import BaseModel
 
-from pld_dspy.evaluation import Evaluation, Evaluator, in_words
-from pld_dspy.examples import example_id, present
-from pld_dspy.rules import Edit, RuleSet
+from pld_dspy.clustering import Embedder
+from pld_dspy.diagnosis import (
+    FOLLOWED,
+    Answered,
+    Rules,
+    asking,
+    batches,
+    describe,
+    like_pairs,
+    rule_named,
+    strata_values,
+    stratified,
+)
+from pld_dspy.edits import Edit
+from pld_dspy.errors import PLDError
+from pld_dspy.evaluation import Evaluator
+from pld_dspy.examples import example_id
+from pld_dspy.gate import Gate, Strictness, Verdict
+from pld_dspy.rules import RuleSet
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
 from pld_dspy.wording import flaw
 
-Rules = Mapping[str, RuleSet]  # by predictor name
-Answered = tuple[dspy.Example, str]  # an example and the student's answer in words
+MOST_PAIRS = 10  # of like rules that the teacher is shown at once
+MOST_REJECTED = 20  # edits that it is reminded of, the latest ones
+
+Question = TypeVar("Question")
+Purpose = Literal["contradiction", "repair", "compression", "pruning"]
+SHORTENING = ("compression", "pruning")  # purposes for which an equal score is enough
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """How conflicts are resolved.
+
+    Attributes:
+        gate: "positive" takes an edit whose paired gain on the validation set is above zero, "significant" asks for a
+            p-value below 0.05 besides, "off" takes every edit unseen and returns the last version, as the paper's loop
+            does: for comparison.
+        diagnosed: training examples that are answered in each round to find failures.
+        failures_per_call: failures that the teacher is shown at once.
+        successes_per_call: successes that it is shown beside them.
+        ask_rule: ask the student in diagnosis, by a further call, which rule it followed.
+        prune: measure every rule's use at the end, and take out harmful and idle ones.
+    """
+
+    gate: Strictness = "positive"
+    diagnosed: int = 40
+    failures_per_call: int = 5
+    successes_per_call: int = 3
+    ask_rule: bool = False
+    prune: bool = True
+
+    def __post_init__(self) -> None:
+        if self.gate not in get_args(Strictness):
+            raise PLDError(f"The gate is {', '.join(get_args(Strictness))}, not {self.gate!r}.")
+        for name in ("diagnosed", "failures_per_call"):
+            if getattr(self, name) < 1:
+                raise PLDError(f"{name} is at least 1, not {getattr(self, name)!r}.")
 
 
 class Proposal(NamedTuple):
     """Edits of one predictor's rules, and the failures they are to mend."""
 
+    purpose: Purpose
     predictor: str
-    edits: list[Edit]
-    failures: list[str]
+    edits: Sequence[Edit]
+    failures: Sequence[dspy.Example] = ()
 
 
 class Step(BaseModel):
-    """What the gate decided on one proposal."""
+    """One edit, and what the gate made of it: a line of edits.jsonl."""
 
     iteration: int
+    purpose: Purpose
     predictor: str
-    edits: list[Edit]
-    failures: list[str]
-    before: float
-    after: float
-    accepted: bool
+    edit: Edit
+    failures: list[str]  # ids of the examples that it was to mend
+    authors: list[str] = []  # people whose rules it changes
+    verdict: Verdict
 
 
-@dataclass(frozen=True)
+@dataclass
 class Resolver:
     """Conflict resolution and what it needs.
 
-    `build` puts rules into the student. `trainset` gives the failures and successes that the teacher sees, `valset`
-    only the score that the gate compares, so that no edit is judged on the questions it was written for.
+    `build` puts rules into the student. `trainset` gives the failures and successes that the teacher sees; the gate's
+    validation set only decides, so that no edit is judged on the questions it was written for.
     """
 
     build: Callable[[Rules], dspy.Module]
+    in_prompt: Callable[[Rules], Rules]
     evaluate: Evaluator
+    gate: Gate
     teacher: Teacher
     teacher_context: Callable[[], AbstractContextManager]
     runner: Runner
+    embedder: Embedder
     trainset: Sequence[dspy.Example]
-    valset: Sequence[dspy.Example]
+    strata: Sequence[str]  # fields of the training examples that the diagnosed ones are drawn by
+    accept: Callable[[Rules, Verdict], None]  # called with every accepted version
+    report: Callable[[Step], None]  # called with every decision
+    how: Resolution = field(default_factory=Resolution)
     seed: int = 0
-    max_iterations: int = 3
-    diagnosed: int = 40  # training examples that are answered under each version to find failures
-    failures_per_call: int = 5
-    successes_per_call: int = 3
+    rejected: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))  # by predictor
+    compared: set[frozenset[str]] = field(default_factory=set)  # pairs of texts that the teacher has judged
 
-    def resolve(self, rules: Rules, accept: Callable[[Rules], None], report: Callable[[Step], None]) -> Rules:
-        """Run the loop until an iteration changes nothing or `max_iterations` is reached.
+    def resolve(self, rules: Rules, max_iterations: int) -> Rules:
+        """Look for contradictions and failures, let the teacher propose edits, and take those that the gate lets pass.
+
+        A round that changes nothing is followed by one that makes the rules shorter at equal score; the loop ends when
+        that changes nothing either, or after `max_iterations` rounds.
 
         Args:
             rules: the clustered rules.
-            accept: called with every accepted version.
-            report: called with every decision of the gate.
+            max_iterations: rounds.
 
         Returns:
-            The last accepted version: its validation score is not below the first one's.
-        """
-        best = dict(rules)
-        score = self.evaluate(self.build(best), self.valset, "Validating the clustered rules").score
-        for iteration in range(1, self.max_iterations + 1):
-            changed = False
-            for proposal in self._proposals(best, iteration):
-                edits = applicable(proposal.edits, best[proposal.predictor])
-                if not edits:
-                    continue
-                edited = best[proposal.predictor].apply(edits, proposal.failures)
-                candidate = {**best, proposal.predictor: edited}
-                after = self.evaluate(self.build(candidate), self.valset, f"Validating version {edited.version}").score
-                accepted = after >= score
-                report(
-                    Step(
-                        iteration=iteration,
-                        predictor=proposal.predictor,
-                        edits=edits,
-                        failures=proposal.failures,
-                        before=score,
-                        after=after,
-                        accepted=accepted,
-                    )
-                )
-                if accepted:
-                    best, score, changed = candidate, after, True
-                    accept(best)
-            if not changed:
-                break
-        return best
+            The last accepted version.
 
-    def _proposals(self, rules: Rules, iteration: int) -> list[Proposal]:
+        Raises:
+            BudgetSpent: the budget ended first; what was accepted until then was reported.
+        """
+        for iteration in range(1, max_iterations + 1):
+            before = rules
+            for find in (self._contradictions, self._repairs):
+                rules = self._settle(rules, find(rules, iteration), iteration)
+            if rules is before and self.how.gate != "off":
+                rules = self._settle(rules, self._compressions(rules, iteration), iteration)
+            if rules is before:
+                break
+        return rules
+
+    def _settle(self, rules: Rules, proposals: Sequence[Proposal], iteration: int) -> Rules:
+        for proposal in proposals:
+            for edit in proposal.edits:
+                rules = self.consider(rules, proposal._replace(edits=[edit]), iteration)
+        return rules
+
+    def consider(self, rules: Rules, proposal: Proposal, iteration: int) -> Rules:
+        """Put the one edit of a proposal to the gate, and return the rules as they stand then."""
+        [edit], name = proposal.edits, proposal.predictor
+        shorter = proposal.purpose in SHORTENING
+        refused = {step.edit.gist for step in self.rejected[name] if step.purpose in SHORTENING or not shorter}
+        if edit.gist in refused or not applicable([edit], rules[name]):
+            return rules
+        failures = [example_id(example) for example in proposal.failures]
+        candidate = {**rules, name: rules[name].apply([edit], failures)}
+        if shorter and self._length(candidate) > self._length(rules):
+            return rules
+        verdict = self.gate.judge(self.build(rules), self.build(candidate), proposal.failures, equal_is_enough=shorter)
+        step = Step(
+            iteration=iteration,
+            purpose=proposal.purpose,
+            predictor=name,
+            edit=edit,
+            failures=failures,
+            authors=sorted({author for id in edit.ids for author in rules[name][id].authors}),
+            verdict=verdict,
+        )
+        self.report(step)
+        if verdict.accepted:
+            self.accept(candidate, verdict)
+            return candidate
+        self.rejected[name].append(step)
+        return rules
+
+    def _length(self, rules: Rules) -> int:
+        return sum(len(of.render()) for of in self.in_prompt(rules).values())
+
+    def _contradictions(self, rules: Rules, iteration: int) -> list[Proposal]:
+        """Ask the teacher about the rules that are most alike, each pair once."""
+        questions = []
+        for name, of in self.in_prompt(rules).items():
+            pairs = [pair for pair in like_pairs(of, self.embedder) if frozenset(pair) not in self.compared][
+                :MOST_PAIRS
+            ]
+            self.compared |= {frozenset(pair) for pair in pairs}
+            by_text = {rule.text: rule.id for rule in of.rules}
+            if pairs:
+                told = [f"Pair {number}\n" + "\n".join(f"{by_text[text]}: {text}" for text in pair)
+                        for number, pair in enumerate(pairs, start=1)]  # fmt: skip
+                questions.append((name, "\n\n".join(told)))
+
+        def ask(question: tuple[str, str]) -> Proposal:
+            name, pairs = question
+            reply = self.teacher.contradictions(task=self._tasks()[name], pairs=pairs, rejected=self._reminder(name))
+            return Proposal("contradiction", name, reply.edits or [])
+
+        return self._ask(ask, questions, f"Looking for contradictions, round {iteration}")
+
+    def _repairs(self, rules: Rules, iteration: int) -> list[Proposal]:
         """Ask the teacher about the failures under `rules`, a few at a time, for each predictor."""
-        rng = random.Random(f"{self.seed}/{iteration}")
-        sample = rng.sample(list(self.trainset), min(self.diagnosed, len(self.trainset)))
         program = self.build(rules)
-        evaluation = self.evaluate(program, sample, f"Looking for failures, round {iteration}")
-        tasks = {name: predictor.signature.instructions for name, predictor in self.build({}).named_predictors()}
+        answered = self._answered(program, rules, iteration)
         questions = [
-            (name, failures, successes) for failures, successes in self._batches(sample, evaluation) for name in rules
+            (name, *batch)
+            for name in rules
+            for batch in batches(
+                answered, name, program, rules, self.how.failures_per_call, self.how.successes_per_call
+            )
         ]
 
         def ask(question: tuple[str, list[Answered], list[Answered]]) -> Proposal:
             name, failures, successes = question
-            failed, figures = describe(program, failures, 1)
-            passed, more = describe(program, successes, 1 + len(figures))
+            failed, figures = describe(program, name, failures, 1)
+            passed, more = describe(program, name, successes, 1 + len(figures))
             reply = self.teacher.resolve(
-                task=tasks[name],
+                task=self._tasks()[name],
                 rules=rules[name].render(ids=True),
+                rejected=self._reminder(name),
                 failures=failed,
                 successes=passed,
                 figures=figures + more,
             )
-            return Proposal(name, reply.edits or [], [example_id(example) for example, _ in failures])
+            return Proposal("repair", name, reply.edits or [], [each.example for each in failures])
 
+        return self._ask(ask, questions, f"Asking for repairs, round {iteration}")
+
+    def _compressions(self, rules: Rules, iteration: int) -> list[Proposal]:
+        """Ask the teacher for shorter rules."""
+
+        def ask(name: str) -> Proposal:
+            reply = self.teacher.compress(
+                task=self._tasks()[name], rules=rules[name].render(ids=True), rejected=self._reminder(name)
+            )
+            return Proposal("compression", name, reply.edits or [])
+
+        return self._ask(ask, [name for name in rules if len(rules[name])], f"Shortening the rules, round {iteration}")
+
+    def _ask(
+        self, ask: Callable[[Question], Proposal], questions: Sequence[Question], description: str
+    ) -> list[Proposal]:
         with self.teacher_context():
-            outcomes = self.runner.map(ask, questions, f"Asking for repairs, round {iteration}")
+            outcomes = self.runner.map(ask, questions, description)
         return [outcome.value for outcome in outcomes if outcome.value is not None]
 
-    def _batches(
-        self, sample: Sequence[dspy.Example], evaluation: Evaluation
-    ) -> Iterator[tuple[list[Answered], list[Answered]]]:
-        answered = [(example, item.answer) for example, item in zip(sample, evaluation.items, strict=True)]
-        passed = [item.passed for item in evaluation.items]
-        failures = [pair for pair, ok in zip(answered, passed, strict=True) if not ok]
-        successes = [pair for pair, ok in zip(answered, passed, strict=True) if ok]
-        for start in range(0, len(failures), self.failures_per_call):
-            number = start // self.failures_per_call * self.successes_per_call
-            rotated = successes[number:] + successes[:number]
-            yield failures[start : start + self.failures_per_call], rotated[: self.successes_per_call]
+    def _answered(self, program: dspy.Module, rules: Rules, iteration: int) -> list[Answered]:
+        """Answers of training examples, drawn anew in each round."""
+        strata = [strata_values(example, self.strata, rules) for example in self.trainset]
+        drawn = stratified(strata, self.how.diagnosed, random.Random(f"{self.seed}/{iteration}"))
+        sample = [self.trainset[position] for position in drawn]
+        items = self.evaluate(program, sample, f"Looking for failures, round {iteration}").items
+        if not self.how.ask_rule:
+            return [Answered(example, item) for example, item in zip(sample, items, strict=True)]
+        asked = asking(self.build({}), self.in_prompt(rules))
+        names = {id(predictor): name for name, predictor in asked.named_predictors()}
+
+        def ask(example: dspy.Example) -> dict[str, str]:
+            with dspy.context(trace=[], usage_tracker=self.runner.student):
+                asked(**example.inputs())
+                calls = [(names.get(id(predictor), ""), said) for predictor, _, said in dspy.settings.trace]
+            return {name: rule_named(said.get(FOLLOWED, ""), rules[name]) for name, said in calls if name in rules}
+
+        outcomes = self.runner.map(ask, sample, f"Asking which rules were followed, round {iteration}")
+        return [
+            Answered(example, item, outcome.value or {})
+            for example, item, outcome in zip(sample, items, outcomes, strict=True)
+        ]
+
+    def _tasks(self) -> dict[str, str]:
+        return {name: predictor.signature.instructions for name, predictor in self.build({}).named_predictors()}
+
+    def _reminder(self, predictor: str) -> str:
+        latest = self.rejected[predictor][-MOST_REJECTED:]
+        return "\n".join(f"{step.edit} ({step.verdict.why})" for step in latest)
 
 
 def applicable(edits: Sequence[Edit], rules: RuleSet) -> list[Edit]:
     """The edits that can be made and change something: their rules are still there when their turn comes, and their
-    text is a rule that the rule set does not have yet."""
+    texts are rules that the rule set does not have yet."""
     kept: list[Edit] = []
     for edit in edits:
-        there = {rule.id for rule in rules.rules}
-        untouched = {rule.text for rule in rules.rules if edit.operation != "merge" or rule.id not in edit.ids}
-        new_text = edit.operation == "delete" or (not flaw(edit.text) and " ".join(edit.text.split()) not in untouched)
-        if new_text and set(edit.ids) <= there:
+        order = [rule.id for rule in rules.rules]
+        others = {rule.text for rule in rules.rules if edit.operation != "merge" or rule.id not in edit.ids}
+        texts = [" ".join(text.split()) for text in edit.wordings]
+        new = not any(flaw(text) or text in others for text in texts) and len(set(texts)) == len(texts)
+        there = set(edit.ids) <= set(order)
+        if there and new and not (edit.operation == "reorder" and sorted(edit.ids, key=order.index) == [*edit.ids]):
             rules = rules.apply([edit])
             kept.append(edit)
     return kept
-
-
-def describe(program: dspy.Module, answered: Sequence[Answered], first_figure: int) -> tuple[str, list[dspy.Image]]:
-    """Questions with the student's and the right answer as text, and their figures, numbered on."""
-    texts: list[str] = []
-    figures: list[dspy.Image] = []
-    for number, (example, answer) in enumerate(answered, start=1):
-        case = present(dict(example.inputs()), first_figure + len(figures))
-        figures += case.figures
-        right = in_words(program, example, example.labels())
-        texts.append(
-            f"Question {number}\n{case.text}\nthe model's answer: {answer or 'unreadable'}\nthe right answer: {right}"
-        )
-    return "\n\n".join(texts) or "none", figures

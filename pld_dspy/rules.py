@@ -1,12 +1,13 @@
 """Rules and rule sets: what a person reads, changes and puts back."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, computed_field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, computed_field, model_validator
 
+from pld_dspy.edits import AppliedEdit, Edit
 from pld_dspy.errors import PLDError
 from pld_dspy.wording import Text
 
@@ -28,7 +29,7 @@ RuleText = Annotated[Text, AfterValidator(_one_line), AfterValidator(_not_empty)
 
 
 class MicroRule(BaseModel):
-    """One general rule that the teacher wrote down from one training example."""
+    """One general rule that was written down from one training example."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,38 +37,18 @@ class MicroRule(BaseModel):
     example: str  # the training example's id
     rule: RuleText
     reasoning: Text = ""
+    author: Text = ""  # the person who wrote it; "" for what a model or the data's rationales say
 
 
-class Edit(BaseModel):
-    """One change to a rule set, as the teacher proposes it and as a rule's history keeps it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    operation: Literal["revise", "add", "merge", "delete"]
-    ids: tuple[str, ...] = Field(
-        default=(), description="ids of the rules it changes; none for add, two or more for merge"
-    )
-    text: Text = Field(default="", description="the new wording, for revise, add and merge")
-    reason: Text = Field(default="", description="which cases it mends and why")
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Edit":
-        fewest, most = {"revise": (1, 1), "add": (0, 0), "merge": (2, None), "delete": (1, None)}[self.operation]
-        if len(set(self.ids)) < fewest or (most is not None and len(self.ids) > most):
-            raise ValueError(f"{self.operation} cannot name {len(self.ids)} rules")
-        if self.operation != "delete" and not self.text.strip():
-            raise ValueError(f"{self.operation} needs a text")
-        return self
-
-
-class AppliedEdit(BaseModel):
-    """An accepted edit in a rule's history, with the wording it replaced."""
+class RuleUse(BaseModel):
+    """What a rule is good for, measured: how the validation score changes when it is taken out of the prompt."""
 
     model_config = ConfigDict(frozen=True)
 
-    version: int
-    edit: Edit
-    before: tuple[str, ...] = ()
+    gain: float  # mean validation score with the rule, less the one without it
+    helped: int  # validation examples that score higher with it
+    hurt: int  # and lower
+    n: int  # validation examples
 
 
 class Rule(BaseModel):
@@ -79,6 +60,8 @@ class Rule(BaseModel):
     text: RuleText
     examples: tuple[str, ...] = ()
     edits: tuple[AppliedEdit, ...] = ()
+    authors: tuple[str, ...] = ()  # people who wrote it, or one that became a part of it; none for a model's own
+    use: RuleUse | None = None  # None while it is not measured
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
     @property
@@ -125,9 +108,14 @@ class RuleSet(BaseModel):
     @classmethod
     def of(cls, rules: Iterable[tuple[str, Sequence[str]]]) -> "RuleSet":
         """A first version from (text, example ids) pairs, best supported first, with ids R1, R2, ..."""
-        ordered = sorted(rules, key=lambda pair: -len(pair[1]))
-        numbered = tuple(Rule(id=f"R{i}", text=t, examples=tuple(e)) for i, (t, e) in enumerate(ordered, start=1))
-        return cls(rules=numbered, last_id=len(numbered))
+        return cls.numbered(Rule(id="", text=text, examples=tuple(examples)) for text, examples in rules)
+
+    @classmethod
+    def numbered(cls, rules: Iterable[Rule]) -> "RuleSet":
+        """A first version, best supported first; the rules get the ids R1, R2, ... in place of theirs."""
+        ordered = sorted(rules, key=lambda rule: -rule.support)
+        renamed = tuple(rule.model_copy(update={"id": f"R{i}"}) for i, rule in enumerate(ordered, start=1))
+        return cls(rules=renamed, last_id=len(renamed))
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -148,19 +136,35 @@ class RuleSet(BaseModel):
         return "\n".join(lines if ids else [HEADER, *lines])
 
     def within(self, max_tokens: int | None, count_tokens: Callable[[str], int]) -> "RuleSet":
-        """The rules that fit a token budget: in order, each rule that still fits beside those before it."""
+        """The rules that fit a token budget, in the order of the prompt.
+
+        The rules whose use is measured are taken first, those with most use for a token in front, then the best
+        supported ones. A rule that does not fit any more is passed over.
+        """
         if max_tokens is None or count_tokens(self.render()) <= max_tokens:
             return self
-        kept, used = [], count_tokens(HEADER)
-        for rule in self.rules:
-            cost = count_tokens(f"\n- {rule.text}")
-            if used + cost <= max_tokens:
-                kept.append(rule)
-                used += cost
-        return self.model_copy(update={"rules": tuple(kept)})
+        cost = {rule.id: count_tokens(f"\n- {rule.text}") for rule in self.rules}
+        worth = {rule.id: rule.use.gain / cost[rule.id] if rule.use else float("-inf") for rule in self.rules}
+        wanted = sorted(self.rules, key=lambda rule: (-worth[rule.id], -rule.support))
+        kept, used = set(), count_tokens(HEADER)
+        for rule in wanted:
+            if used + cost[rule.id] <= max_tokens:
+                kept.add(rule.id)
+                used += cost[rule.id]
+        return self.keep(kept)
+
+    def keep(self, ids: Collection[str]) -> "RuleSet":
+        """The same version with only the rules that have these ids."""
+        return self.model_copy(update={"rules": tuple(rule for rule in self.rules if rule.id in ids)})
+
+    def measured(self, use: Mapping[str, RuleUse]) -> "RuleSet":
+        """The same version, each rule with the use that is given for its id."""
+        return self.model_copy(
+            update={"rules": tuple(rule.model_copy(update={"use": use.get(rule.id)}) for rule in self.rules)}
+        )
 
     def apply(self, edits: Sequence[Edit], examples: Sequence[str] = ()) -> "RuleSet":
-        """The next version: the edits in their order, each in the history of the rule that it leaves behind.
+        """The next version: the edits in their order, each in the history of the rules that it leaves behind.
 
         Args:
             edits: what to change.
@@ -169,27 +173,29 @@ class RuleSet(BaseModel):
         Raises:
             PLDError: an edit names a rule that is not there (any more).
         """
-        rules, last_id, version = {rule.id: rule for rule in self.rules}, self.last_id, self.version + 1
+        rules, last_id, version = list(self.rules), self.last_id, self.version + 1
         for edit in edits:
-            unknown = [id for id in edit.ids if id not in rules]
+            places = {rule.id: place for place, rule in enumerate(rules)}
+            unknown = [id for id in edit.ids if id not in places]
             if unknown:
                 raise PLDError(f"The edit '{edit.operation}' names {', '.join(unknown)}, which is not in the rule set.")
-            touched = [rules[id] for id in dict.fromkeys(edit.ids)]
-            past = tuple(step for rule in touched for step in rule.edits)
-            applied = AppliedEdit(version=version, edit=edit, before=tuple(rule.text for rule in touched))
-            if edit.operation == "add":
-                last_id += 1
-                rules[f"R{last_id}"] = Rule(
-                    id=f"R{last_id}", text=edit.text, examples=tuple(examples), edits=(applied,)
-                )
+            touched = [rules[places[id]] for id in edit.ids]
+            if edit.operation == "reorder":
+                for place, rule in zip(sorted(places[id] for id in edit.ids), touched, strict=True):
+                    rules[place] = rule
                 continue
-            for rule in touched if edit.operation == "delete" else touched[1:]:
-                del rules[rule.id]
-            if edit.operation in ("revise", "merge"):
-                joined = dict.fromkeys(example for rule in touched for example in rule.examples)
-                first = touched[0].id
-                rules[first] = Rule(id=first, text=edit.text, examples=tuple(joined), edits=(*past, applied))
-        return RuleSet(version=version, rules=tuple(rules.values()), last_id=last_id)
+            new_ids = [f"R{last_id + number}" for number in range(1, 1 + len(edit.wordings) - bool(touched))]
+            last_id += len(new_ids)
+            ids = [*edit.ids[:1], *new_ids][: len(edit.wordings)]
+            left = _left_behind(edit, ids, touched, version, tuple(examples))
+            first = min((places[id] for id in edit.ids[:1]), default=len(rules))
+            rules[first : first + bool(touched)] = left
+            rules = [rule for rule in rules if rule.id in ids or rule.id not in edit.ids]
+        return RuleSet(version=version, rules=tuple(rules), last_id=last_id)
+
+    def __str__(self) -> str:
+        """An account of every rule: where it comes from, what it is good for, and what has been done to it."""
+        return "\n".join(_account(rule) for rule in self.rules) or "no rules"
 
     def diff(self, newer: "RuleSet") -> RuleSetDiff:
         """What leads from this rule set to a newer one, rules matched by id."""
@@ -219,3 +225,30 @@ class RuleSet(BaseModel):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise PLDError(f"{path} is not a rule set: {where}: {first['msg']}.") from error
+
+
+def _left_behind(
+    edit: Edit, ids: Sequence[str], touched: Sequence[Rule], version: int, examples: tuple[str, ...]
+) -> list[Rule]:
+    """The rules that an edit makes of the rules that it touches."""
+    past = tuple(step for rule in touched for step in rule.edits)
+    applied = AppliedEdit(version=version, edit=edit, before=tuple(rule.text for rule in touched))
+    joined = tuple(dict.fromkeys(example for rule in touched for example in rule.examples))
+    authors = tuple(dict.fromkeys(author for rule in touched for author in rule.authors))
+    return [
+        Rule(id=id, text=text, examples=joined if touched else examples, edits=(*past, applied), authors=authors)
+        for id, text in zip(ids, edit.wordings, strict=True)
+    ]
+
+
+def _account(rule: Rule) -> str:
+    facts = [f"from {rule.support} example{'s' * (rule.support != 1)}"]
+    if rule.authors:
+        facts.append(f"by {', '.join(rule.authors)}")
+    if rule.use is None:
+        facts.append("use not measured")
+    else:
+        facts.append(f"use {rule.use.gain:+.1%} ({rule.use.helped} helped, {rule.use.hurt} hurt of {rule.use.n})")
+    facts.append(f"edited {len(rule.edits)} times" if len(rule.edits) != 1 else "edited once")
+    shown = ", ".join(rule.examples[:5]) + (", …" if rule.support > 5 else "")
+    return f"{rule.id} {rule.text}\n   {'; '.join(facts)}" + (f"\n   examples: {shown}" if shown else "")

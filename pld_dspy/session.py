@@ -9,42 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 import dspy
 
-from pld_dspy.candidates import Candidate, settle
+from pld_dspy.candidates import Candidate, clusterings_to_try, said_of, settle, written
 from pld_dspy.clustering import Clustering, Embedder
 from pld_dspy.clustering.embedders import embed
 from pld_dspy.clustering.search import MAX_CLUSTERS, cluster_with, search_clusters
-from pld_dspy.coverage import Coverage, coverage, strata_of
-from pld_dspy.errors import PLDError
+from pld_dspy.coverage import coverage, strata_of
+from pld_dspy.diagnosis import Rules, in_front
+from pld_dspy.distillation import Distillation, Version, best_version
 from pld_dspy.evaluation import Evaluator, Metric, Scored
-from pld_dspy.extraction import extract, lesson
+from pld_dspy.examples import example_id
+from pld_dspy.extraction import Lesson, extract, lesson
+from pld_dspy.gate import MINIBATCH, Gate, Verdict
 from pld_dspy.instructions import instruct
+from pld_dspy.pruning import Pruner
+from pld_dspy.rationales import from_rationales
 from pld_dspy.report.page import write_page
-from pld_dspy.resolution import Resolver, Step
+from pld_dspy.resolution import Resolution, Resolver, Step
+from pld_dspy.routing import Routing, route
 from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import BudgetSpent, Runner
 from pld_dspy.synthesis import synthesise
 from pld_dspy.teacher import Teacher
-from pld_dspy.usage import Usage, count_tokens
+from pld_dspy.traces import Turn, passed_traces
+from pld_dspy.usage import count_tokens
 
 if TYPE_CHECKING:
     from sklearn.base import ClusterMixin
 
-
-@dataclass(frozen=True)
-class Distillation:
-    """What a compile found out; the compiled program carries it as `.pld`."""
-
-    rules: dict[str, RuleSet]  # by predictor name
-    in_prompt: dict[str, RuleSet]  # those of them that fit the token budget
-    steps: list[Step]  # every decision of conflict resolution
-    validation: dict[str, float]  # score of the student as it came, with the clustered rules, and as returned
-    usage: dict[str, Usage]  # by role, teacher and student
-    budget_spent: bool
-    models: dict[str, str]  # by role
-    clusterings: dict[str, Clustering]  # what the search found, by predictor name
-    candidates: list[Candidate]  # the clusterings whose rules were validated
-    coverage: Coverage  # of the training examples by the rules in the prompt
+MEASURABLE = 2  # times the token budget: as many rules are looked at when their use is measured
 
 
 @dataclass
@@ -53,15 +46,18 @@ class Session:
 
     student: dspy.Module
     student_lm: dspy.BaseLM
-    teacher: Teacher
+    teacher: Teacher | None  # None where no model teaches
     teacher_lm: dspy.BaseLM
     trainset: Sequence[dspy.Example]
     valset: Sequence[dspy.Example]
     metric: Metric
+    embedder: Embedder
     max_rule_tokens: int | None
+    rules_per_question: int | None  # None for all
     runner: Runner
     run: RunFolder
-    versions: list[dict[str, RuleSet]] = field(default_factory=list)
+    seed: int = 0
+    versions: list[Version] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     validation: dict[str, float] = field(default_factory=dict)
     candidates: list[Candidate] = field(default_factory=list)
@@ -80,36 +76,56 @@ class Session:
         """In this context calls go to the teacher's model and count as the teacher's."""
         return dspy.context(lm=self.teacher_lm, usage_tracker=self.runner.teacher)
 
-    def build(self, rules: Mapping[str, RuleSet]) -> dspy.Module:
-        """The student with rules in its instructions."""
-        return instruct(self.student, rules, self.max_rule_tokens, self.student_lm.model)
+    def build(self, rules: Mapping[str, RuleSet], budgets: int = 1) -> dspy.Module:
+        """The student with rules in its instructions, as many as fit into so many token budgets."""
+        shown = self.in_prompt(rules, budgets)
+        program = instruct(self.student, shown)
+        if self.rules_per_question is None:
+            return program
+        tasks = self._tasks()
+        routings = {
+            name: Routing(
+                k=self.rules_per_question, embedder="", task=tasks[name], rules=tuple(rule.text for rule in of.rules)
+            )
+            for name, of in shown.items()
+        }
+        return route(program, routings, self.embedder)
 
-    def validate(self, stage: str, program: dspy.Module, description: str) -> None:
-        """Score a program on the validation set."""
-        self.validation[stage] = self.evaluate(program, self.valset, description).score
+    def in_prompt(self, rules: Mapping[str, RuleSet], budgets: int = 1) -> dict[str, RuleSet]:
+        """The rules that fit the token budget, by predictor."""
+        most = None if self.max_rule_tokens is None else budgets * self.max_rule_tokens
+        return {
+            name: of.within(most, lambda text: count_tokens(self.student_lm.model, text)) for name, of in rules.items()
+        }
 
-    def extract(self, predictors: Sequence[str]) -> list[MicroRule]:
-        """Phase 1. Lessons that an interrupted run has learned are not asked again."""
+    def validate_student(self) -> None:
+        """Score the student as it came on the validation set."""
+        self.validation["student"] = self.evaluate(self.student, self.valset, "Validating the student").score
+
+    def extract(self, predictors: Sequence[str], source: str) -> list[MicroRule]:
+        """Phase 1, from "examples", "rationales" or "none".
+
+        Lessons that an interrupted run has learned are not asked again.
+        """
+        if source == "none":
+            return []
+        lessons = self._lessons(predictors)
+        if source == "rationales" or self.teacher is None:
+            return from_rationales(lessons)
         found = {(rule.predictor, rule.example): rule for rule in self.run.lines("micro_rules.jsonl", MicroRule)}
-        every = (lesson(self.student, name, example) for name in predictors for example in self.trainset)
-        lessons = [each for each in every if each is not None]
         new = [each for each in lessons if (each.predictor, each.id) not in found]
         with self.teaching():
             extracted = extract(new, self.teacher, self.runner, lambda rule: self.run.append("micro_rules.jsonl", rule))
         found |= {(rule.predictor, rule.example): rule for rule in extracted}
         rules = [found[key] for each in lessons if (key := (each.predictor, each.id)) in found]
-        if not rules and not self.runner.spent:
-            raise PLDError("No training example has a label that a predictor could learn from.")
-        if not rules:
+        if not rules and self.runner.spent:
             raise BudgetSpent
         return rules
 
-    def cluster(
-        self, micro_rules: Sequence[MicroRule], embedder: Embedder, clustering: "Mapping[str, Any] | ClusterMixin"
-    ) -> None:
+    def cluster(self, micro_rules: Sequence[MicroRule], clustering: "Mapping[str, Any] | ClusterMixin") -> None:
         """Phase 2, first half: which micro-rules of a predictor say the same."""
         for name, rules in _by_predictor(micro_rules).items():
-            vectors = embed([rule.rule for rule in rules], embedder)
+            vectors = embed([rule.rule for rule in rules], self.embedder)
             if not isinstance(clustering, Mapping):
                 self.clusterings[name] = cluster_with(clustering, vectors)
                 continue
@@ -125,69 +141,82 @@ class Session:
         """
         known = len(self.run.lines("candidates.jsonl", Candidate))  # by this run before it was stopped
         tried: list[tuple[dict[str, Clustering], Candidate]] = []
-        for number, candidate in enumerate(_candidates(self.clusterings, num_candidates), start=1):
+        for number, candidate in enumerate(clusterings_to_try(self.clusterings, num_candidates), start=1):
             if tried and number > known and self.runner.share_used() >= 0.5:
                 break
             rules = self._synthesise(micro_rules, candidate)
             if not tried:
-                self._start(rules, micro_rules, candidate)  # what comes back if the budget ends here
+                self._start(Version(rules), micro_rules, candidate)
             try:
-                program = self.build(rules)
-                score = self.evaluate(program, self.valset, f"Validating clustering {number}").score
+                score = self.evaluate(self.build(rules), self.valset, f"Validating clustering {number}").score
             except BudgetSpent:
                 if not tried:
                     raise
                 break
-            said = {name: f"{_worded(found.params)}: {found}" for name, found in candidate.items()}
             tokens = sum(count_tokens(self.student_lm.model, of.render()) for of in self.in_prompt(rules).values())
-            tried.append((candidate, Candidate(clusterings=said, rules=rules, prompt_tokens=tokens, score=score)))
+            tried.append(
+                (candidate, Candidate(clusterings=said_of(candidate), rules=rules, prompt_tokens=tokens, score=score))
+            )
             if number > known:
                 self.run.append("candidates.jsonl", tried[-1][1])
         self.candidates = settle([candidate for _, candidate in tried])
         best = next(number for number, candidate in enumerate(self.candidates) if candidate.chosen)
         self.validation["clustered"] = self.candidates[best].score
-        self._start(self.candidates[best].rules, micro_rules, tried[best][0])
+        self._start(Version(self.candidates[best].rules, self.candidates[best].score), micro_rules, tried[best][0])
         self.run.write("candidates.jsonl", "".join(each.model_dump_json() + "\n" for each in self.candidates))
 
-    def in_prompt(self, rules: Mapping[str, RuleSet]) -> dict[str, RuleSet]:
-        """The rules that fit the token budget, by predictor."""
-        return {
-            name: of.within(self.max_rule_tokens, lambda text: count_tokens(self.student_lm.model, text))
-            for name, of in rules.items()
-        }
-
-    def resolve(self, max_iterations: int, seed: int) -> None:
-        """Phase 3: the versions that the gate accepts."""
+    def resolve(self, max_iterations: int, how: Resolution) -> None:
+        """Phase 3: the versions that the gate accepts, and at the end what each rule is good for."""
+        strata = strata_of(self.student, self.trainset)
         resolver = Resolver(
             build=self.build,
+            in_prompt=self.in_prompt,
             evaluate=self.evaluate,
-            teacher=self.teacher,
+            gate=Gate(self.evaluate, in_front(self.valset, strata, MINIBATCH, self.seed), how.gate, seed=self.seed),
+            teacher=self.teacher or Teacher(),  # which nobody asks in no rounds
             teacher_context=self.teaching,
             runner=self.runner,
+            embedder=self.embedder,
             trainset=self.trainset,
-            valset=self.valset,
-            seed=seed,
-            max_iterations=max_iterations,
+            strata=strata,
+            accept=self._accept,
+            report=self._report,
+            how=how,
+            seed=self.seed,
         )
-        resolver.resolve(self.versions[-1], self._keep, self._report)
+        rules: Rules = resolver.resolve(self.versions[-1].rules, max_iterations if self.teacher else 0)
+        if how.gate == "off":
+            self.versions[-1] = Version(dict(rules), self.evaluate(self.build(rules), self.valset, "Validating").score)
+        elif how.prune:
+            pruner = Pruner(
+                build=lambda rules: self.build(rules, MEASURABLE),
+                measurable=lambda rules: self.in_prompt(rules, MEASURABLE),
+                evaluate=self.evaluate,
+                resolver=resolver,
+                seed=self.seed,
+            )
+            rules = pruner.prune(rules, iteration=1 + max((step.iteration for step in self.steps), default=0))
+            # Rules whose use is known fill the token budget in another order.
+            left = self.evaluate(self.build(rules), self.valset, "Validating what is left")
+            self._keep(Version(dict(rules), left.score))
 
-    def finish(self) -> dspy.Module:
-        """Phase 4: the student with the last version's rules, and what there is to know of them."""
-        rules = self.versions[-1] if self.versions else {}
-        if "clustered" in self.validation:
-            accepted = [step.after for step in self.steps if step.accepted]
-            self.validation["compiled"] = [self.validation["clustered"], *accepted][-1]
-        program = self.build(rules)
+    def finish(self, how: Resolution) -> dspy.Module:
+        """Phase 4: the best program on the validation set, or the last one, and what there is to know of it."""
+        version, returned = best_version(self.validation.get("student"), self.versions, last=how.gate == "off")
+        if version.score is not None:
+            self.validation["compiled"] = version.score
+        program = self.build(version.rules)
         program._compiled = True
-        in_prompt = self.in_prompt(rules)
+        in_prompt = self.in_prompt(version.rules)
         program.pld = Distillation(
-            rules=rules,
+            rules=version.rules,
             in_prompt=in_prompt,
+            returned=returned,
             steps=self.steps,
             validation=self.validation,
             usage={"teacher": self.runner.teacher.total(), "student": self.runner.student.total()},
             budget_spent=self.runner.spent,
-            models={"teacher": self.teacher_lm.model, "student": self.student_lm.model},
+            models={"teacher": self.teacher_lm.model if self.teacher else "no model", "student": self.student_lm.model},
             clusterings=self.clusterings,
             candidates=self.candidates,
             coverage=coverage(in_prompt, self.trainset, strata_of(self.student, self.trainset)),
@@ -201,7 +230,7 @@ class Session:
     def _synthesise(
         self, micro_rules: Sequence[MicroRule], clusterings: Mapping[str, Clustering]
     ) -> dict[str, RuleSet]:
-        tasks = {name: predictor.signature.instructions for name, predictor in self.student.named_predictors()}
+        tasks = self._tasks()
         with self.teaching():
             return {
                 name: synthesise(
@@ -210,14 +239,33 @@ class Session:
                 for name, rules in _by_predictor(micro_rules).items()
             }
 
-    def _start(
-        self, rules: Mapping[str, RuleSet], micro_rules: Sequence[MicroRule], clusterings: Mapping[str, Clustering]
-    ) -> None:
+    def _tasks(self) -> dict[str, str]:
+        return {name: predictor.signature.instructions for name, predictor in self.student.named_predictors()}
+
+    def _lessons(self, predictors: Sequence[str]) -> list[Lesson]:
+        """The training examples as the teacher gets them, for each predictor that can learn from them.
+
+        In a program with several predictors, a predictor's own inputs are shown where the teacher's model got the
+        answer right, and its own outputs stand in for labels that there are not.
+        """
+        turns: dict[str, dict[str, Turn]] = {}
+        if self.teacher is not None and len(self.student.predictors()) > 1:
+            with self.teaching():
+                turns = passed_traces(self.student, self.trainset, self.metric, self.teacher_lm, self.runner)
+        found = []
+        for name, _ in self.student.named_predictors():
+            for example in self.trainset:
+                turn = turns.get(example_id(example), {}).get(name)
+                if name in predictors or turn is not None:
+                    found.append(lesson(self.student, name, example, turn))
+        return [each for each in found if each is not None]
+
+    def _start(self, version: Version, micro_rules: Sequence[MicroRule], clusterings: Mapping[str, Clustering]) -> None:
         """Keep rules as version 0, and what was put together for them."""
         of = _by_predictor(micro_rules)
-        self.run.write("clusters.json", {name: _report(of[name], found) for name, found in clusterings.items()})
+        self.run.write("clusters.json", {name: written(of[name], found) for name, found in clusterings.items()})
         self.versions.clear()
-        self._keep(rules)
+        self._keep(version)
 
     def _held(self, micro_rules: Sequence[MicroRule]) -> int:
         """About how many rules the student's prompt can hold."""
@@ -226,10 +274,13 @@ class Session:
         lengths = [count_tokens(self.student_lm.model, f"\n- {rule.rule}") for rule in micro_rules]
         return min(MAX_CLUSTERS, max(2, round(self.max_rule_tokens / statistics.fmean(lengths))))
 
-    def _keep(self, rules: Mapping[str, RuleSet]) -> None:
-        self.run.write_rules(rules, len(self.versions))
+    def _accept(self, rules: Mapping[str, RuleSet], verdict: Verdict) -> None:
+        self._keep(Version(dict(rules), verdict.comparison.after if verdict.comparison else None))
+
+    def _keep(self, version: Version) -> None:
+        self.run.write_rules(version.rules, len(self.versions))
         self.run.status("running", self.runner.usage())
-        self.versions.append(dict(rules))
+        self.versions.append(version)
 
     def _report(self, step: Step) -> None:
         self.steps.append(step)
@@ -241,28 +292,3 @@ def _by_predictor(micro_rules: Sequence[MicroRule]) -> dict[str, list[MicroRule]
     for rule in micro_rules:
         found.setdefault(rule.predictor, []).append(rule)
     return found
-
-
-def _candidates(clusterings: Mapping[str, Clustering], most: int) -> list[dict[str, Clustering]]:
-    """The best clustering of every predictor, the next best of every predictor, and so on, each partition once."""
-    ranked = {name: [found, *found.alternatives] for name, found in clusterings.items()}
-    several = [
-        {name: of[min(rank, len(of) - 1)] for name, of in ranked.items()}
-        for rank in range(min(most, max(map(len, ranked.values()))))
-    ]
-    labels = [[found.labels.tolist() for found in candidate.values()] for candidate in several]
-    return [candidate for number, candidate in enumerate(several) if labels[number] not in labels[:number]]
-
-
-def _worded(params: Mapping[str, Any]) -> str:
-    """A setting as a person reads it."""
-    told = [f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()]
-    return ", ".join(told).removeprefix("algorithm ").removeprefix("estimator ") or "equal rules only"
-
-
-def _report(micro_rules: Sequence[MicroRule], found: Clustering) -> dict[str, Any]:
-    clusters: dict[str, list[str]] = {}
-    for rule, label in zip(micro_rules, found.labels.tolist(), strict=True):
-        clusters.setdefault("noise" if label < 0 else str(label), []).append(rule.example)
-    measures = {**found.quality._asdict(), "structure": found.structure, "weak": found.weak}
-    return {"params": {key: repr(value) for key, value in found.params.items()}, **measures, "clusters": clusters}

@@ -1,8 +1,8 @@
-"""The teacher: three questions that a large model is asked. Their wording is what the method's quality rests on."""
+"""The teacher: the questions that a large model is asked. Their wording is what the method's quality rests on."""
 
 import dspy
 
-from pld_dspy.rules import Edit
+from pld_dspy.edits import Edit
 
 
 class ExtractRule(dspy.Signature):
@@ -52,19 +52,24 @@ class ResolveConflicts(dspy.Signature):
     got wrong with the right answer, and questions that it got right.
 
     For each wrong answer find the cause: a rule is wrong, a rule is unclear or too broad, two rules contradict each
-    other, or no rule covers this kind of question. Then propose edits of the rules:
+    other, a rule stands behind one that fits less well, or no rule covers this kind of question. Then propose edits of
+    the rules:
     - revise: one id, and a new text that mends the rule;
+    - add: no ids, and the text of a rule for a kind of question that no rule covers;
     - merge: two or more ids, and one text that replaces these rules;
+    - split: one id, and two or more texts that replace this rule;
     - delete: the ids of rules that mislead;
-    - add: no ids, and the text of a rule for a kind of question that no rule covers.
+    - reorder: two or more ids, in the order in which the model should read these rules.
 
-    Change as little as possible: the rules behind the right answers must go on working. A text is a general rule: how
-    to recognise the kind of question, the one thing to check in the text or the figure, and what follows in each case.
-    At most 60 words; no names, numbers or quotations from these questions, no letters of options. Give a reason for
-    every edit. If no change of the rules would help, return an empty list."""
+    Each edit is tried by itself. Change as little as possible: the rules behind the right answers must go on working. A
+    text is a general rule: how to recognise the kind of question, the one thing to check in the text or the figure, and
+    what follows in each case. At most 60 words; no names, numbers or quotations from these questions, no letters of
+    options. Give a reason for every edit. Do not propose again what was tried and did not help. If no change of the
+    rules would help, return an empty list."""
 
     task: str = dspy.InputField(desc="what the small model is told to do")
     rules: str = dspy.InputField(desc="the rules it follows, each with its id")
+    rejected: str = dspy.InputField(desc="edits that were tried before and did not help; may be empty")
     failures: str = dspy.InputField(desc="questions that it got wrong")
     successes: str = dspy.InputField(desc="questions that it got right")
     figures: list[dspy.Image] = dspy.InputField(desc="the figures that the questions refer to; may be empty")
@@ -72,13 +77,41 @@ class ResolveConflicts(dspy.Signature):
     edits: list[Edit] = dspy.OutputField(desc="the changes to the rules")
 
 
+class FindContradictions(dspy.Signature):
+    """A small model follows a list of rules and answers at once. You see pairs of rules that are about similar things.
+
+    Look for pairs that contradict each other: for the same question one rule leads to another answer than the other. Of
+    such a pair find out which rule is true, and propose an edit: merge both into one true rule, or revise or delete the
+    false one. Leave pairs alone that agree, or that are about different kinds of questions. Give a reason for every
+    edit. Do not propose again what was tried and did not help. If no pair is in conflict, return an empty list."""
+
+    task: str = dspy.InputField(desc="what the small model is told to do")
+    pairs: str = dspy.InputField(desc="pairs of rules, each rule with its id")
+    rejected: str = dspy.InputField(desc="edits that were tried before and did not help; may be empty")
+    reasoning: str = dspy.OutputField(desc="which pairs are in conflict, and which rule is true")
+    edits: list[Edit] = dspy.OutputField(desc="the changes to the rules")
+
+
+class CompressRules(dspy.Signature):
+    """A small model reads a list of rules with every question, so that each word costs. Make the list shorter without
+    changing what it says: merge rules that are about the same kind of question, and revise rules that need fewer words.
+    Keep every condition, every concrete check and what follows from it. Give a reason for every edit. Do not propose
+    again what was tried and did not help. If nothing can be shortened without a loss, return an empty list."""
+
+    task: str = dspy.InputField(desc="what the small model is told to do")
+    rules: str = dspy.InputField(desc="the rules it follows, each with its id")
+    rejected: str = dspy.InputField(desc="edits that were tried before and did not help; may be empty")
+    reasoning: str = dspy.OutputField(desc="which rules say too much, in a sentence")
+    edits: list[Edit] = dspy.OutputField(desc="the changes to the rules")
+
+
 class Teacher(dspy.Module):
-    """The teacher of prompt-level distillation: a predictor for each of its three questions.
+    """The teacher of prompt-level distillation: a predictor for each of its questions.
 
     Each predictor starts with demonstrations about road traffic, which is in neither benchmark: small teachers copy the
     form of a good rule more readily than they follow its description. Pass a subclass, or an instance with other
     signatures or demonstrations, as `compile(..., teacher=...)` to teach in other words; the field names are what the
-    phases rely on. Source: Badhe & Shah, arXiv:2602.21103.
+    phases rely on. Source: Badhe & Shah, arXiv:2602.21103, for the first three.
     """
 
     def __init__(self) -> None:
@@ -86,9 +119,13 @@ class Teacher(dspy.Module):
         self.extract = dspy.Predict(ExtractRule)
         self.synthesise = dspy.Predict(SynthesiseRule)
         self.resolve = dspy.Predict(ResolveConflicts)
+        self.contradictions = dspy.Predict(FindContradictions)
+        self.compress = dspy.Predict(CompressRules)
         self.extract.demos = list(EXTRACTED)
         self.synthesise.demos = [SYNTHESISED]
         self.resolve.demos = [RESOLVED]
+        self.contradictions.demos = [CONTRADICTING]
+        self.compress.demos = [COMPRESSED]
 
 
 _TASK = "Answer the question about road traffic."
@@ -143,6 +180,7 @@ RESOLVED = dspy.Example(
     task=_TASK,
     rules="R1: If the figure shows a traffic light, look which lamp is lit: the highest means go.\n"
     "R2: If the question asks how long a way takes, divide the distance by the speed.",
+    rejected="delete R2 (2 answers became wrong, none right)",
     failures="Question 1\nquestion: May the red car drive on?\ncontext: The picture shows: a traffic light with its "
     "highest lamp lit.\nthe model's answer: yes\nthe right answer: no\n\nQuestion 2\nquestion: Which sign means that "
     "one must stop?\nthe model's answer: a blue circle\nthe right answer: a red octagon",
@@ -154,4 +192,22 @@ RESOLVED = dspy.Example(
         Edit(operation="revise", ids=("R1",), text=_LAMPS, reason="R1 had the lamps the wrong way round."),
         Edit(operation="add", text=_SHAPES, reason="No rule covered the meaning of signs."),
     ],
+)
+CONTRADICTING = dspy.Example(
+    task=_TASK,
+    pairs="Pair 1\nR3: If the figure shows a traffic light, look which lamp is lit: the highest means go.\n"
+    f"R1: {_LAMPS}\n\nPair 2\nR2: If the question asks how long a way takes, divide the distance by the speed.\n"
+    "R4: If the question asks how far a car goes, multiply its speed by the time.",
+    rejected="",
+    reasoning="Pair 1: for the same light R3 says go where R1 says stop; R1 is true. Pair 2: both are true.",
+    edits=[Edit(operation="delete", ids=("R3",), reason="R3 has the lamps the wrong way round.")],
+)
+COMPRESSED = dspy.Example(
+    task=_TASK,
+    rules="R1: If the question asks what a sign means, look at its shape: an octagon always means that one has to "
+    "stop.\nR2: If the question asks for the sign with a given meaning, a triangle that points down means give way and "
+    "a circle means an order.\nR3: If the question asks how long a way takes, divide the distance by the speed.",
+    rejected="",
+    reasoning="R1 and R2 are both about the shapes of signs.",
+    edits=[Edit(operation="merge", ids=("R1", "R2"), text=_SHAPES, reason="Both are about the shapes of signs.")],
 )

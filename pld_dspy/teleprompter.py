@@ -1,34 +1,39 @@
 """PLDTeleprompter: prompt-level distillation as a DSPy optimizer."""
 
-import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dspy
 from dspy.teleprompt import Teleprompter
 
+from pld_dspy.budgets import Auto, Budget, budget
 from pld_dspy.clustering import Embedder, tfidf
 from pld_dspy.clustering.embedders import check, described_embedder
-from pld_dspy.clustering.search import check_settings
 from pld_dspy.clustering.sentences import SentenceEmbedder
+from pld_dspy.configuration import clustering_settings, described_clustering, described_data, described_rules
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Metric, exact_match, program_fingerprint
-from pld_dspy.examples import fingerprint, labelled_predictors
+from pld_dspy.examples import labelled_predictors
+from pld_dspy.experts import Expertise, expert_rules
 from pld_dspy.models import described
+from pld_dspy.rationales import RationaleTeacher
+from pld_dspy.resolution import Resolution
+from pld_dspy.routing import saved_name
+from pld_dspy.rules import MicroRule
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import BudgetSpent, Runner
 from pld_dspy.session import Session
-from pld_dspy.settings import worded
+from pld_dspy.settings import one_of
 from pld_dspy.teacher import Teacher
 from pld_dspy.usage import price
 
 if TYPE_CHECKING:
     from sklearn.base import ClusterMixin
 
-
-UNTOLD = ("storage", "study_name")  # of the clustering's settings
+EXTRACTIONS = ("examples", "rewritten rationales", "rationales", "none")
 
 
 class PLDTeleprompter(Teleprompter):
@@ -44,14 +49,23 @@ class PLDTeleprompter(Teleprompter):
             simulated teacher TF-IDF, which needs no model.
         clustering: arguments of `search_clusters`, as {"n_trials": 100, "storage": "sqlite:///study.db"}; or a
             scikit-learn estimator, whose clusters are taken as they are.
-        num_candidates: clusterings whose rules are tried on the validation set, at most 3: the best of the search and
-            the best with half and a quarter of its clusters; 1 leaves the choice to the search.
+        resolution: how conflicts are resolved: the gate, how many failures are looked at, whether rules are pruned.
+        extraction: where micro-rules come from: "examples" (the teacher solves them with their gold answers),
+            "rewritten rationales" (the teacher writes the data's lectures and solutions as short checks), "rationales"
+            (their own sentences, without a model) or "none" (`expert_rules` only).
+        expert_rules: people's own rules, beside the extracted ones: a file of micro-rules or a rule set, or either as
+            objects; see `experts.expert_rules`. They stay marked as theirs.
         max_rule_tokens: budget of a predictor's rules in the student's prompt; None for no limit.
-        max_iterations: rounds of conflict resolution; 0 leaves it out.
-        num_threads: model calls side by side; by default DSPy's setting.
+        rules_per_question: with a number, a question's prompt holds only so many rules, the nearest to it.
+        auto: "light", "medium" or "heavy" sets those of the next three that are not given; `budgets.budget` says what
+            each means.
+        max_iterations: rounds of conflict resolution; 0 leaves it out. By default 3.
+        num_candidates: clusterings whose rules are tried on the validation set, at most 3 (the default): the best of
+            the search and the best with half and a quarter of its clusters; 1 leaves the choice to the search.
         max_lm_calls: when so many calls have been made, the best program so far is returned. A run that was interrupted
             goes on with what was left of them; one that had ended has them anew.
         max_cost: the same, in US dollars by LiteLLM's prices.
+        num_threads: model calls side by side; by default DSPy's setting.
         log_dir: the run folder; a run that was interrupted goes on from what it holds.
         display_progress: show progress bars on standard error.
         seed: of every draw.
@@ -64,12 +78,17 @@ class PLDTeleprompter(Teleprompter):
         *,
         embedder: Embedder | None = None,
         clustering: "Mapping[str, Any] | ClusterMixin | None" = None,
-        num_candidates: int = 3,
+        resolution: Resolution | None = None,
+        extraction: str = "examples",
+        expert_rules: Expertise | None = None,
         max_rule_tokens: int | None = 2000,
-        max_iterations: int = 3,
-        num_threads: int | None = None,
+        rules_per_question: int | None = None,
+        auto: Auto | None = None,
+        max_iterations: int | None = None,
+        num_candidates: int | None = None,
         max_lm_calls: int | None = None,
         max_cost: float | None = None,
+        num_threads: int | None = None,
         log_dir: str | Path | None = None,
         display_progress: bool = False,
         seed: int = 0,
@@ -79,12 +98,17 @@ class PLDTeleprompter(Teleprompter):
         self.teacher_lm = teacher_lm
         self.embedder = embedder
         self.clustering = clustering
-        self.num_candidates = num_candidates
+        self.resolution = resolution
+        self.extraction = extraction
+        self.expert_rules = expert_rules
         self.max_rule_tokens = max_rule_tokens
+        self.rules_per_question = rules_per_question
+        self.auto = auto
         self.max_iterations = max_iterations
-        self.num_threads = num_threads
+        self.num_candidates = num_candidates
         self.max_lm_calls = max_lm_calls
         self.max_cost = max_cost
+        self.num_threads = num_threads
         self.log_dir = log_dir
         self.display_progress = display_progress
         self.seed = seed
@@ -94,7 +118,7 @@ class PLDTeleprompter(Teleprompter):
         student: dspy.Module,
         *,
         trainset: Sequence[dspy.Example] | None = None,
-        teacher: Teacher | None = None,
+        teacher: Teacher | str | None = None,
         valset: Sequence[dspy.Example] | None = None,
     ) -> dspy.Module:
         """Compile a student.
@@ -102,11 +126,14 @@ class PLDTeleprompter(Teleprompter):
         Args:
             student: any program with at least one `dspy.Predict`; it is not changed.
             trainset: labelled examples; by default the sample that the program declares with its method `sample`.
-            teacher: asks the teacher's model; by default `Teacher()`.
+            teacher: asks the teacher's model; by default `Teacher()`, or `RationaleTeacher()` where rationales are
+                rewritten. "rationales" asks no model: micro-rules are the data's own sentences, a cluster keeps its
+                first wording, nothing is repaired, but rules are pruned by use. "none" does that with `expert_rules`.
             valset: labelled examples for the gate of conflict resolution; by default a third of `trainset`, set aside.
 
         Returns:
-            A copy of the student with rules in its instructions, and with what was found out as `.pld`.
+            The best on the validation set of: a copy of the student, or one with the clustered rules, or with a later
+            version of them, in its instructions. What was found out is its `.pld`; `.pld.returned` says which it is.
 
         Raises:
             PLDError: the data cannot be learned from, a model does not answer, the metric fails, the teacher writes
@@ -114,25 +141,44 @@ class PLDTeleprompter(Teleprompter):
         """
         trainset, valset = self._data(student, trainset, valset)
         learners = list(labelled_predictors(student, trainset))
-        clustering = _clustering_settings(self.clustering, self.seed)
-        if self.num_candidates not in (1, 2, 3):
-            raise PLDError(f"num_candidates is 1, 2 or 3, not {self.num_candidates!r}.")
+        extraction = teacher if isinstance(teacher, str) else self.extraction
+        extraction = one_of(extraction, EXTRACTIONS[2:] if isinstance(teacher, str) else EXTRACTIONS, "The extraction")
+        if teacher is None:
+            teacher = RationaleTeacher() if extraction == "rewritten rationales" else Teacher()
+        experts = [] if self.expert_rules is None else expert_rules(self.expert_rules, learners)
+        if extraction == "none" and not experts:
+            raise PLDError("Nothing is extracted and there are no expert rules: give one of the two.")
+        clustering = clustering_settings(self.clustering, self.seed)
+        allowed = budget(
+            self.auto,
+            len(trainset),
+            len(valset),
+            len(student.predictors()),
+            max_iterations=self.max_iterations,
+            num_candidates=self.num_candidates,
+            max_lm_calls=self.max_lm_calls,
+            max_cost=self.max_cost,
+        )
         embedder = self._embedder(student)
         check(embedder)
-        session = self._session(student, trainset, valset, teacher or Teacher(), embedder)
+        if self.rules_per_question is not None:
+            _check_routing(self.rules_per_question, embedder)
+        how = self.resolution or Resolution()
+        teaching = None if isinstance(teacher, str) else teacher
+        session = self._session(student, trainset, valset, teaching, embedder, allowed, extraction, experts)
         try:
-            session.validate("student", student, "Validating the student")
-            micro_rules = session.extract(learners)
-            session.cluster(micro_rules, embedder, clustering)
-            session.unite(micro_rules, self.num_candidates)
-            session.resolve(self.max_iterations, self.seed)
+            session.validate_student()
+            micro_rules = [*experts, *session.extract(learners, extraction)]
+            session.cluster(micro_rules, clustering)
+            session.unite(micro_rules, allowed.num_candidates)
+            session.resolve(allowed.max_iterations, how)
         except BudgetSpent:
             pass  # what there is so far is returned
         except BaseException as error:
             status = "stopped" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
             session.run.status(status, session.runner.usage())
             raise
-        return session.finish()
+        return session.finish(how)
 
     def _embedder(self, student: dspy.Module) -> Embedder:
         if self.embedder is not None:
@@ -167,8 +213,11 @@ class PLDTeleprompter(Teleprompter):
         student: dspy.Module,
         trainset: Sequence[dspy.Example],
         valset: Sequence[dspy.Example],
-        teacher: Teacher,
+        teacher: Teacher | None,
         embedder: Embedder,
+        allowed: Budget,
+        extraction: str,
+        experts: Sequence[MicroRule],
     ) -> Session:
         student_lm = _student_lm(student)
         teacher_lm = self.teacher_lm or student_lm
@@ -176,13 +225,30 @@ class PLDTeleprompter(Teleprompter):
             if self.max_cost is not None and price(lm.model, 1, 1) is None:
                 raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
         configuration = {
-            **self._configuration(student, trainset, valset),
+            **described_data(student, trainset, valset),
             "student": described(student_lm),
-            "teacher": described(teacher_lm),
-            "teacher_prompts": program_fingerprint(teacher),
+            "teacher": described(teacher_lm) if teacher else "no model",
+            "teacher_prompts": program_fingerprint(teacher) if teacher else "",
+            "extraction": extraction,
+            "expert_rules": described_rules(experts),
             "embedder": described_embedder(embedder),
+            "clustering": described_clustering(self.clustering),
+            "num_candidates": allowed.num_candidates,
+            "max_rule_tokens": self.max_rule_tokens,
+            "rules_per_question": self.rules_per_question,
+            "max_iterations": allowed.max_iterations,
+            "resolution": asdict(self.resolution or Resolution()),
+            "seed": self.seed,
         }
         run = RunFolder(self.log_dir, configuration)
+        runner = Runner(
+            self.num_threads,
+            allowed.max_lm_calls,
+            allowed.max_cost,
+            self.display_progress,
+            earlier=run.state.usage,
+            ended=run.state.status in ("finished", "budget spent"),
+        )
         return Session(
             student=student,
             student_lm=student_lm,
@@ -191,33 +257,23 @@ class PLDTeleprompter(Teleprompter):
             trainset=trainset,
             valset=valset,
             metric=self.metric or getattr(student, "metric", None) or exact_match(student),
+            embedder=embedder,
             max_rule_tokens=self.max_rule_tokens,
-            runner=Runner(
-                self.num_threads,
-                self.max_lm_calls,
-                self.max_cost,
-                self.display_progress,
-                earlier=run.state.usage,
-                ended=run.state.status in ("finished", "budget spent"),
-            ),
+            rules_per_question=self.rules_per_question,
+            runner=runner,
             run=run,
+            seed=self.seed,
         )
 
-    def _configuration(
-        self, student: dspy.Module, trainset: Sequence[dspy.Example], valset: Sequence[dspy.Example]
-    ) -> dict[str, Any]:
-        data = hashlib.sha256("".join(fingerprint(example) for example in (*trainset, *valset)).encode()).hexdigest()
-        return {
-            "program": type(student).__name__,
-            "instructions": program_fingerprint(student),
-            "data": data[:12],
-            "n": {"train": len(trainset), "val": len(valset)},
-            "clustering": _described(self.clustering),
-            "num_candidates": self.num_candidates,
-            "max_rule_tokens": self.max_rule_tokens,
-            "max_iterations": self.max_iterations,
-            "seed": self.seed,
-        }
+
+def _check_routing(rules_per_question: int, embedder: Embedder) -> None:
+    if not isinstance(rules_per_question, int) or rules_per_question < 1:
+        raise PLDError(f"rules_per_question is a whole number from 1 on, or None, not {rules_per_question!r}.")
+    if saved_name(embedder) is None:
+        raise PLDError(
+            f"A program that chooses rules by {described_embedder(embedder)} could not be saved: name an embedder as "
+            "the command line does."
+        )
 
 
 def _student_lm(student: dspy.Module) -> dspy.BaseLM:
@@ -226,23 +282,3 @@ def _student_lm(student: dspy.Module) -> dspy.BaseLM:
     if lm is None:
         raise PLDError("The student has no language model: call dspy.configure(lm=dspy.LM(...)) first.")
     return lm
-
-
-def _clustering_settings(
-    clustering: "Mapping[str, Any] | ClusterMixin | None", seed: int
-) -> "Mapping[str, Any] | ClusterMixin":
-    if clustering is None or isinstance(clustering, Mapping):
-        settings = {"seed": seed, **(clustering or {})}
-        check_settings(settings)
-        return settings
-    if isinstance(clustering, type) or not hasattr(clustering, "fit_predict"):
-        raise PLDError(f"{clustering!r} is neither settings of the clustering nor an estimator with fit_predict.")
-    return clustering
-
-
-def _described(clustering: "Mapping[str, Any] | ClusterMixin | None") -> str:
-    """The clustering in words; where its study is stored does not change it, and may hold a password."""
-    if clustering is None or isinstance(clustering, Mapping):
-        told = [f"{name}={worded(value)}" for name, value in sorted((clustering or {}).items()) if name not in UNTOLD]
-        return " ".join(["search", *told])
-    return worded(repr(clustering))

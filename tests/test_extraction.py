@@ -24,6 +24,14 @@ def test_lesson_tells_the_teacher_the_answer_in_words_and_shows_the_picture():
     assert "answer" not in prepared.text, "the inputs must not carry the label"
 
 
+def test_lesson_says_what_kind_of_question_the_data_call_it():
+    example = dspy.Example(question="q?", answer="yes", skill="", topic="physics", subject="science")
+    student = dspy.Predict("question -> answer")
+    assert lesson(student, "self", example.with_inputs("question")).kind == "physics"
+    assert lesson(student, "self", example.copy(skill="levers").with_inputs("question")).kind == "levers"
+    assert lessons(1)[0].kind == ""
+
+
 def lessons(n: int) -> list[Lesson]:
     student = dspy.Predict("question -> answer")
     return [lesson(student, "self", example) for example in examples(n)]

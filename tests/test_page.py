@@ -14,13 +14,13 @@ from matplotlib import pyplot
 from pld_dspy.candidates import Candidate, settle
 from pld_dspy.clustering import search_clusters
 from pld_dspy.coverage import Coverage, Share
+from pld_dspy.distillation import Distillation
 from pld_dspy.experiment import BeforeAfter, Summary
 from pld_dspy.report.page import LONGEST, compile_page
 from pld_dspy.report.pictures import study_pictures
 from pld_dspy.report.tables import SIMULATED
 from pld_dspy.resolution import Step
 from pld_dspy.rules import AppliedEdit, Edit, Rule, RuleSet
-from pld_dspy.session import Distillation
 from pld_dspy.usage import Usage
 
 SCRIPT = "<script>alert(1)</script>"

@@ -1,9 +1,11 @@
 import dspy
 
 from pld_dspy import PLDTeleprompter
+from pld_dspy.budgets import Budget
 from pld_dspy.datasets import load
 from pld_dspy.evaluation import Evaluator
 from pld_dspy.plan import plan
+from pld_dspy.resolution import Resolution
 from pld_dspy.runner import Runner
 from programs import SPIQA, ScienceQA
 
@@ -17,7 +19,7 @@ def test_a_plan_calls_no_model_and_a_real_compile_stays_below(rehearsal):
         examples, student = task(make, train=30, val=20, test=20), make()
         names = {"teacher": rehearsal.model, "student": rehearsal.model}
         with dspy.context(lm=None):
-            planned = plan(student, examples, names, max_rule_tokens=2000, max_iterations=2, num_candidates=3)
+            planned = plan(student, examples, names, 2000, Budget(max_iterations=2), Resolution())
         compiled = PLDTeleprompter(max_iterations=2).compile(
             student, trainset=examples["train"], valset=examples["val"]
         )
@@ -34,9 +36,32 @@ def test_a_plan_calls_no_model_and_a_real_compile_stays_below(rehearsal):
 def test_more_data_and_rounds_cost_more_and_a_known_model_has_a_price():
     examples = task(ScienceQA, train=20, val=10, test=10)
     names = {"teacher": "openai/gpt-4o", "student": "openai/gpt-4o-mini"}
-    small = plan(ScienceQA(), examples, names, max_rule_tokens=500, max_iterations=0, num_candidates=1)
-    large = plan(ScienceQA(), examples, names, max_rule_tokens=500, max_iterations=2, num_candidates=3)
+    small = plan(ScienceQA(), examples, names, 500, Budget(max_iterations=0, num_candidates=1), Resolution(prune=False))
+    large = plan(ScienceQA(), examples, names, 500, Budget(max_iterations=2), Resolution())
     assert small.teacher.calls == 2 * 20 + 10  # a refused rule is written once more
     assert small.student.calls == 2 * (10 + 10)
     assert large.teacher.calls > small.teacher.calls
     assert large.student.cost_usd > small.student.cost_usd > 0
+
+
+def test_a_cap_on_the_calls_bounds_all_but_the_test():
+    examples = task(ScienceQA, train=20, val=10, test=10)
+    names = {"teacher": "openai/gpt-4o", "student": "openai/gpt-4o-mini"}
+    capped = plan(ScienceQA(), examples, names, 500, Budget(max_lm_calls=100), Resolution())
+    assert capped.teacher.calls + capped.student.calls in range(99, 102 + 2 * 10)
+    assert capped.student.calls >= 2 * 10
+
+
+def test_without_a_teachers_model_nothing_is_planned_for_it():
+    examples = task(ScienceQA, train=20, val=10, test=10)
+    planned = plan(
+        ScienceQA(),
+        examples,
+        {"teacher": "", "student": "openai/gpt-4o-mini"},
+        500,
+        Budget(),
+        Resolution(),
+        "rationales",
+    )
+    assert planned.teacher.calls == 0
+    assert planned.student.calls > 2 * (10 + 10)

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from pld_dspy.rehearsal.prompt import Prompt
 from pld_dspy.rehearsal.skills import SKILLS, Skill
 
+_RULE_ID = re.compile(r"R\d+(?=: )")
 _CHOICE = re.compile(r"^\(([A-H])\) (.*)$", re.MULTILINE)
 
 
@@ -29,11 +31,16 @@ class Student:
         """Answer the question of a prompt: a value for each output field but `reasoning`."""
         question = prompt.fields.get("question", next(iter(prompt.fields.values())))
         rules = prompt.instructions[: self.attention]
-        if {*prompt.outputs} - {"reasoning"} == {"figure"}:
-            return {"figure": str(self._found(prompt, question, rules))}
+        asked = [name for name in prompt.outputs if name not in ("reasoning", "rule_followed")]
+        if asked == ["figure"]:
+            skill = _skill_of(question)
+            followed = _followed(rules, skill.understands_finding if skill else None)
+            return {"figure": str(self._found(prompt, question, rules)), "rule_followed": followed}
         letters = {text.strip(): letter for letter, text in _CHOICE.findall(prompt.fields.get("choices", ""))}
         said = self._said(question, list(letters), self._look(prompt, question), rules)
-        return dict.fromkeys((name for name in prompt.outputs if name != "reasoning"), letters.get(said, said))
+        skill = _skill_of(question)
+        followed = _followed(rules, skill.understands if skill else None)
+        return {**dict.fromkeys(asked, letters.get(said, said)), "rule_followed": followed}
 
     def _found(self, prompt: Prompt, question: str, rules: list[str]) -> int:
         """The number of the figure that the first finding rule for the question names, or of any."""
@@ -68,6 +75,13 @@ class Student:
             return rng.choice(skill.options(question, choices, seen))
         except Exception:  # skills raise whatever they meet in a figure of another kind than the question is about
             return rng.choice(choices or ["unknown"])
+
+
+def _followed(rules: list[str], understands: Callable[[str], bool | None] | None) -> str:
+    """The id of the first rule that fits, where rules have ids."""
+    fitting = (rule for rule in rules if understands and understands(rule) is not None)
+    found = _RULE_ID.match(next(fitting, ""))
+    return found.group() if found else "none"
 
 
 def _skill_of(question: str) -> Skill | None:

@@ -12,6 +12,7 @@ from pld_dspy.rehearsal.prompt import Prompt
 from pld_dspy.rehearsal.skills import SKILLS, Skill
 
 _RULE_LINE = re.compile(r"^(R\d+): (.*)$", re.MULTILINE)
+_PAIR = re.compile(r"^Pair \d+$", re.MULTILINE)
 _QUESTION = re.compile(r"^Question \d+$", re.MULTILINE)
 
 
@@ -28,7 +29,7 @@ _FINDING = _Topic(Skill.finding, Skill.understands_finding)
 
 @dataclass(frozen=True)
 class Teacher:
-    """Answers the three questions of `pld_dspy.Teacher`.
+    """Answers the questions of `pld_dspy.Teacher`.
 
     Args:
         seed: of its words and errors; the same prompt gets the same reply.
@@ -43,7 +44,9 @@ class Teacher:
         rng = random.Random(f"{self.seed}/{sorted(prompt.fields.items())}")
         topic = _FINDING if prompt.fields.get("task", "").startswith("Find the figure") else _ANSWERING
         if "edits" in prompt.outputs:
-            return {"edits": json.dumps(self._repair(prompt, topic, rng)), "reasoning": "Simulated diagnosis."}
+            given = prompt.fields
+            propose = self._repair if "failures" in given else self._judge if "pairs" in given else self._compress
+            return {"edits": json.dumps(propose(prompt, topic, rng)), "reasoning": "Simulated diagnosis."}
         if "rule" in prompt.outputs and "rules" in prompt.fields:
             return {"rule": self._unite(prompt.texts("rules"), topic, rng)}
         if "rule" in prompt.outputs:
@@ -69,8 +72,7 @@ class Teacher:
 
     def _repair(self, prompt: Prompt, topic: _Topic, rng: random.Random) -> list[dict[str, Any]]:
         """An edit for each skill that was answered wrongly."""
-        lines = _RULE_LINE.findall(prompt.fields["rules"])
-        rules = [(id, *found) for id, text in lines if (found := _meaning(text, topic))]
+        rules = _understood(prompt.fields["rules"], topic)
         failed = [skill for text in _QUESTION.split(prompt.fields["failures"]) for skill in SKILLS if skill.asks(text)]
         edits: list[dict[str, Any]] = []
         for skill in dict.fromkeys(failed):
@@ -85,6 +87,38 @@ class Teacher:
             elif wrong:
                 edits.append({"operation": "revise", "ids": wrong, "text": text, "reason": reason})
         return edits
+
+    def _judge(self, prompt: Prompt, topic: _Topic, rng: random.Random) -> list[dict[str, Any]]:
+        """Take out one rule of each pair that contradicts itself."""
+        edits: list[dict[str, Any]] = []
+        for pair in _PAIR.split(prompt.fields["pairs"]):
+            rules = _understood(pair, topic)
+            if len({skill for _, skill, _ in rules}) == 1 and len({right for _, _, right in rules}) == 2:
+                keep = self._is_right(rng)
+                ids = [id for id, _, right in rules if right != keep]
+                edits.append({"operation": "delete", "ids": ids, "reason": "It contradicts the other rule."})
+        return edits
+
+    def _compress(self, prompt: Prompt, topic: _Topic, rng: random.Random) -> list[dict[str, Any]]:
+        """Merge the rules of a skill that say the same."""
+        alike: dict[tuple[Skill, bool], list[str]] = {}
+        for id, skill, right in _understood(prompt.fields["rules"], topic):
+            alike.setdefault((skill, right), []).append(id)
+        return [
+            {
+                "operation": "merge",
+                "ids": ids,
+                "text": topic.say(skill, rng, right == self._is_right(rng)),
+                "reason": "They say the same.",
+            }
+            for (skill, right), ids in alike.items()
+            if len(ids) > 1
+        ]
+
+
+def _understood(text: str, topic: _Topic) -> list[tuple[str, Skill, bool]]:
+    """The rules of a text, a line each, that are about a skill: their id, the skill, and whether they are right."""
+    return [(id, *found) for id, rule in _RULE_LINE.findall(text) if (found := _meaning(rule, topic))]
 
 
 def _meaning(rule: str, topic: _Topic) -> tuple[Skill, bool] | None:

@@ -10,9 +10,9 @@ from pld_dspy.wording import sound
 
 if TYPE_CHECKING:
     from pld_dspy.clustering import Clustering
+    from pld_dspy.distillation import Distillation
     from pld_dspy.experiment import Summary
     from pld_dspy.run import RunFolder
-    from pld_dspy.session import Distillation
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,104 @@
+"""The end of phase 3: every rule's use is measured, and harmful and idle rules go."""
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import dspy
+
+from pld_dspy.diagnosis import Rules
+from pld_dspy.edits import Edit
+from pld_dspy.evaluation import Evaluator
+from pld_dspy.examples import example_id
+from pld_dspy.resolution import Proposal, Resolver
+from pld_dspy.rule_use import measure_use
+from pld_dspy.rules import RuleSet, RuleUse
+
+MOST_LOOKED_AT = 40  # training examples that idle rules come from
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """Measures the rules of one version, and takes out what is of no use.
+
+    Args:
+        build: puts rules into the student; it may hold more than the returned program's prompt, so that rules that did
+            not fit get a chance.
+        measurable: the rules that `build` holds.
+        evaluate: scores programs and remembers every score.
+        resolver: its gate decides, and it reports.
+        seed: of the draw of training examples.
+    """
+
+    build: Callable[[Rules], dspy.Module]
+    measurable: Callable[[Rules], Rules]
+    evaluate: Evaluator
+    resolver: Resolver
+    seed: int = 0
+
+    def prune(self, rules: Rules, iteration: int) -> Rules:
+        """Take out rules that are harmful or idle on the validation set, if the gate finds no loss without them.
+
+        An idle rule stays if answers to the training examples that it comes from become wrong without it: a small
+        validation set has no question for every rule.
+
+        Args:
+            rules: by predictor.
+            iteration: the number of the steps that are reported.
+
+        Returns:
+            The rules that are left, each with its use.
+
+        Raises:
+            BudgetSpent: the budget ended first; what was accepted until then was reported.
+        """
+        for name in rules:
+            shown = self.measurable(rules)[name]
+            use = self._use(rules, name, shown)
+            idle = [id for id, of in use.items() if not of.helped and not of.hurt]
+            idle = [id for id in idle if id not in self._needed(rules, name, idle)]
+            harmful = sorted((id for id, of in use.items() if of.gain < 0), key=lambda id: use[id].gain)
+            rules = {**rules, name: rules[name].measured(use)}
+            rules = self._without(rules, name, harmful, "validation scores are higher without it", iteration)
+            rules = self._without(rules, name, idle, "no answer changes without it", iteration)
+        return rules
+
+    def _use(self, rules: Rules, name: str, shown: RuleSet) -> dict[str, RuleUse]:
+        valset = self.resolver.gate.valset
+        full = self.evaluate(self.build(rules), valset, "Scoring all rules")
+
+        def scores_without(ids: Collection[str], places: Sequence[int]) -> list[float]:
+            rest = shown.keep({rule.id for rule in shown.rules} - {*ids})
+            program, part = self.build({**rules, name: rest}), [valset[place] for place in places]
+            return [item.score for item in self.evaluate(program, part, "Measuring the use of rules").items]
+
+        return measure_use(shown, [item.score for item in full.items], scores_without)
+
+    def _needed(self, rules: Rules, name: str, idle: Collection[str]) -> set[str]:
+        """The rules among `idle` that an answer to one of their own training examples hangs on."""
+        sources = {id: rule.id for rule in rules[name].rules if rule.id in idle for id in rule.examples}
+        own = [example for example in self.resolver.trainset if example_id(example) in sources]
+        own = random.Random(self.seed).sample(own, min(len(own), MOST_LOOKED_AT))
+        if not own:
+            return set()
+        rest = rules[name].keep({rule.id for rule in rules[name].rules} - {*idle})
+        purpose = "Looking at idle rules' own examples"
+        with_them = self.evaluate(self.build(rules), own, purpose)
+        without = self.evaluate(self.build({**rules, name: rest}), own, purpose)
+        return {
+            sources[example_id(example)]
+            for example, kept, left in zip(own, with_them.items, without.items, strict=True)
+            if left.score < kept.score
+        }
+
+    def _without(self, rules: Rules, name: str, ids: Sequence[str], reason: str, iteration: int) -> Rules:
+        """Take rules out together; where the gate finds a loss, half of them, and so on down to each by itself."""
+        if not ids:
+            return rules
+        edit = Edit(operation="delete", ids=tuple(ids), reason=reason)
+        left = self.resolver.consider(rules, Proposal("pruning", name, [edit]), iteration)
+        if left is not rules or len(ids) == 1:
+            return left
+        for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+            rules = self._without(rules, name, half, reason, iteration)
+        return rules
