@@ -73,4 +73,8 @@ def budget(
         raise PLDError(f"num_candidates is 1, 2 or 3, not {found.num_candidates!r}.")
     if not isinstance(found.max_iterations, int) or found.max_iterations < 0:
         raise PLDError(f"max_iterations is a whole number from 0 on, not {found.max_iterations!r}.")
+    if found.max_lm_calls is not None and found.max_lm_calls < 1:
+        raise PLDError(f"max_lm_calls is at least 1, or None for no cap, not {found.max_lm_calls!r}.")
+    if found.max_cost is not None and found.max_cost < 0:
+        raise PLDError(f"max_cost is at least 0, or None for no cap, not {found.max_cost!r}.")
     return found

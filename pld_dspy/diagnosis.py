@@ -1,6 +1,7 @@
 """What the teacher is shown of the student: failures and successes, drawn by a seeded, stratified plan."""
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -162,8 +163,8 @@ def asking(student: dspy.Module, rules: Rules) -> dspy.Module:
 
 def rule_named(reply: object, rules: RuleSet) -> str:
     """The id in a student's reply to which rule it followed; "" where it names none that there is."""
-    words = str(reply).replace(":", " ").replace(",", " ").replace(".", " ").split()
-    return next((rule.id for word in words for rule in rules.rules if word == rule.id), "")
+    ids = {rule.id for rule in rules.rules}
+    return next((word for word in re.findall(r"\w+", str(reply)) if word in ids), "")
 
 
 def like_pairs(rules: RuleSet, embedder: Embedder) -> Iterator[tuple[str, str]]:
@@ -174,3 +175,14 @@ def like_pairs(rules: RuleSet, embedder: Embedder) -> Iterator[tuple[str, str]]:
     likeness = np.einsum("ij,ij->i", vectors[first], vectors[second]) if len(texts) > 1 else np.zeros(0)
     for place in np.argsort(-likeness, kind="stable"):
         yield texts[first[place]], texts[second[place]]
+
+
+def by_likeness(rules: RuleSet, embedder: Embedder) -> list[str]:
+    """Ids in an order in which like rules stand beside each other: the leaves of their average-linkage tree."""
+    if len(rules) < 3:
+        return [rule.id for rule in rules.rules]
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    vectors = embed([rule.text for rule in rules.rules], embedder)
+    tree = linkage(vectors, "average")  # of vectors of length one: Euclidean distances order them as cosines do
+    return [rules.rules[leaf].id for leaf in leaves_list(tree)]

@@ -123,13 +123,7 @@ class Evaluator:
         meter = self._runner.student.child()
         with dspy.context(usage_tracker=meter):
             prediction = program(**example.inputs())
-        try:
-            score = float(self._metric(example, prediction))
-        except Exception as error:
-            name = getattr(self._metric, "__name__", type(self._metric).__name__)
-            raise PLDError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
-        if not math.isfinite(score):
-            raise PLDError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
+        score = scored_by(self._metric, example, prediction)
         tokens = sum(usage.prompt_tokens for usage in meter.by_model().values())
         return Scored(
             purpose=purpose,
@@ -143,6 +137,22 @@ class Evaluator:
             },
             prompt_tokens=tokens or None,
         )
+
+
+def scored_by(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -> float:
+    """A metric's score of one answer.
+
+    Raises:
+        PLDError: the metric raises, or returns no finite number.
+    """
+    try:
+        score = float(metric(example, prediction))
+    except Exception as error:
+        name = getattr(metric, "__name__", type(metric).__name__)
+        raise PLDError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
+    if not math.isfinite(score):
+        raise PLDError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
+    return score
 
 
 def program_fingerprint(program: dspy.Module) -> str:

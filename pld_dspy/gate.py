@@ -30,8 +30,8 @@ class Comparison(BaseModel):
 
     @property
     def gain(self) -> float:
-        """Mean difference of the paired scores; exactly 0 where nothing changed."""
-        return self.after - self.before if self.fixed or self.broken else 0.0
+        """Mean difference of the paired scores, without the noise of its rounding."""
+        return round(self.after - self.before, 12)
 
 
 class Verdict(BaseModel):
@@ -67,8 +67,8 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int = 0) -> C
     differences[np.abs(differences) < 1e-9] = 0.0
     fixed, broken = int((differences > 0).sum()), int((differences < 0).sum())
     changed = differences[differences != 0]
-    if not changed.size:
-        p_value = 1.0
+    if changed.size < 2:
+        p_value = 1.0  # one change may as well have been in the other direction
     elif set(np.abs(changed)) == {1.0}:
         p_value = float(stats.binomtest(fixed, fixed + broken).pvalue)
     else:
@@ -141,7 +141,7 @@ class Gate:
                 what = f"the {tried.n} failures" if tried.n > 1 else "the failure"
                 return Verdict(accepted=False, why=f"mends none of {what} it was written for", mended=0)
         first = self.valset[: self.minibatch]
-        if len(first) < len(self.valset):
+        if 0 < len(first) < len(self.valset):
             part = self._compare(current, candidate, first, "Trying an edit on a minibatch")
             if part.gain < 0:
                 why = f"loses on a minibatch: {_counts(part)}"

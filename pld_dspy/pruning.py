@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import dspy
 
-from pld_dspy.diagnosis import Rules
+from pld_dspy.diagnosis import Rules, by_likeness
 from pld_dspy.edits import Edit
 from pld_dspy.evaluation import Evaluator
 from pld_dspy.examples import example_id
@@ -72,11 +72,15 @@ class Pruner:
             program, part = self.build({**rules, name: rest}), [valset[place] for place in places]
             return [item.score for item in self.evaluate(program, part, "Measuring the use of rules").items]
 
-        return measure_use(shown, [item.score for item in full.items], scores_without)
+        order = by_likeness(shown, self.resolver.embedder)
+        return measure_use(order, [item.score for item in full.items], scores_without)
 
     def _needed(self, rules: Rules, name: str, idle: Collection[str]) -> set[str]:
         """The rules among `idle` that an answer to one of their own training examples hangs on."""
-        sources = {id: rule.id for rule in rules[name].rules if rule.id in idle for id in rule.examples}
+        sources: dict[str, list[str]] = {}
+        for rule in rules[name].rules:
+            for id in rule.examples if rule.id in idle else ():
+                sources.setdefault(id, []).append(rule.id)
         own = [example for example in self.resolver.trainset if example_id(example) in sources]
         own = random.Random(self.seed).sample(own, min(len(own), MOST_LOOKED_AT))
         if not own:
@@ -86,9 +90,10 @@ class Pruner:
         with_them = self.evaluate(self.build(rules), own, purpose)
         without = self.evaluate(self.build({**rules, name: rest}), own, purpose)
         return {
-            sources[example_id(example)]
+            id
             for example, kept, left in zip(own, with_them.items, without.items, strict=True)
             if left.score < kept.score
+            for id in sources[example_id(example)]
         }
 
     def _without(self, rules: Rules, name: str, ids: Sequence[str], reason: str, iteration: int) -> Rules:

@@ -31,7 +31,7 @@ from pld_dspy.gate import Gate, Strictness, Verdict
 from pld_dspy.rules import RuleSet
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
-from pld_dspy.wording import flaw
+from pld_dspy.wording import flaw, quotation
 
 MOST_PAIRS = 10  # of like rules that the teacher is shown at once
 MOST_REJECTED = 20  # edits that it is reminded of, the latest ones
@@ -91,6 +91,11 @@ class Step(BaseModel):
     authors: list[str] = []  # people whose rules it changes
     verdict: Verdict
 
+    @property
+    def lost(self) -> bool:
+        """Whether it was found to lower the score, which rules it out even where an equal score is enough."""
+        return self.verdict.comparison is not None and self.verdict.comparison.gain < 0
+
 
 @dataclass
 class Resolver:
@@ -114,8 +119,13 @@ class Resolver:
     report: Callable[[Step], None]  # called with every decision
     how: Resolution = field(default_factory=Resolution)
     seed: int = 0
+    demonstrations: str = field(init=False)  # which small teachers copy into their edits
     rejected: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))  # by predictor
     compared: set[frozenset[str]] = field(default_factory=set)  # pairs of texts that the teacher has judged
+
+    def __post_init__(self) -> None:
+        demos = [demo for predictor in self.teacher.predictors() for demo in predictor.demos]
+        self.demonstrations = "\n".join(str(value) for demo in demos for value in dict(demo).values())
 
     def resolve(self, rules: Rules, max_iterations: int) -> Rules:
         """Look for contradictions and failures, let the teacher propose edits, and take those that the gate lets pass.
@@ -153,12 +163,13 @@ class Resolver:
         """Put the one edit of a proposal to the gate, and return the rules as they stand then."""
         [edit], name = proposal.edits, proposal.predictor
         shorter = proposal.purpose in SHORTENING
-        refused = {step.edit.gist for step in self.rejected[name] if step.purpose in SHORTENING or not shorter}
-        if edit.gist in refused or not applicable([edit], rules[name]):
+        refused = [step for step in self.rejected[name] if not shorter or step.purpose in SHORTENING or step.lost]
+        copied = any(quotation(text, self.demonstrations) for text in edit.wordings)
+        if copied or any(edit.gist == step.edit.gist for step in refused) or not applicable([edit], rules[name]):
             return rules
         failures = [example_id(example) for example in proposal.failures]
         candidate = {**rules, name: rules[name].apply([edit], failures)}
-        if shorter and self._length(candidate) > self._length(rules):
+        if proposal.purpose == "compression" and self._length(candidate) > self._length(rules):
             return rules
         verdict = self.gate.judge(self.build(rules), self.build(candidate), proposal.failures, equal_is_enough=shorter)
         step = Step(

@@ -1,5 +1,6 @@
 """Rules and rule sets: what a person reads, changes and puts back."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from pld_dspy.errors import PLDError
 from pld_dspy.wording import Text
 
 HEADER = "Rules learned from worked examples. Find the rule whose condition fits the question and follow it."
+
+
+_NUMBERED = re.compile(r"R\d{1,9}")
 
 
 def _one_line(text: str) -> str:
@@ -173,7 +177,9 @@ class RuleSet(BaseModel):
         Raises:
             PLDError: an edit names a rule that is not there (any more).
         """
-        rules, last_id, version = list(self.rules), self.last_id, self.version + 1
+        rules, version = list(self.rules), self.version + 1
+        # A person may have numbered further rules by hand.
+        last_id = max([self.last_id, *(int(rule.id[1:]) for rule in rules if _NUMBERED.fullmatch(rule.id))])
         for edit in edits:
             places = {rule.id: place for place, rule in enumerate(rules)}
             unknown = [id for id in edit.ids if id not in places]

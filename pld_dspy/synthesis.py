@@ -38,7 +38,7 @@ def synthesise(
 
     Returns:
         Version 0 of the rule set, best supported rules first. Where the teacher's reply for a cluster is no rule,
-        the cluster keeps the wording of its first micro-rule.
+        the cluster keeps its first wording, a person's before the others.
     """
     clusters: dict[int, list[MicroRule]] = defaultdict(list)
     for position, (micro_rule, label) in enumerate(zip(micro_rules, labels.tolist(), strict=True)):

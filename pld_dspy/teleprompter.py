@@ -33,6 +33,10 @@ from pld_dspy.usage import price
 if TYPE_CHECKING:
     from sklearn.base import ClusterMixin
 
+NOTHING = (
+    "No training example has a label that a predictor could learn from.",
+    "No training example has a lecture or solution with a sentence that could be a rule.",
+)
 EXTRACTIONS = ("examples", "rewritten rationales", "rationales", "none")
 
 
@@ -169,6 +173,8 @@ class PLDTeleprompter(Teleprompter):
         try:
             session.validate_student()
             micro_rules = [*experts, *session.extract(learners, extraction)]
+            if not micro_rules:
+                raise PLDError(NOTHING[extraction == "rationales"])
             session.cluster(micro_rules, clustering)
             session.unite(micro_rules, allowed.num_candidates)
             session.resolve(allowed.max_iterations, how)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import dspy
 
-from pld_dspy.evaluation import PASSED, Metric
+from pld_dspy.evaluation import PASSED, Metric, scored_by
 from pld_dspy.examples import example_id
 from pld_dspy.runner import Runner
 
@@ -44,7 +44,7 @@ def passed_traces(
         with dspy.context(lm=lm, trace=[]):
             prediction = teaching(**example.inputs())
             trace = list(dspy.settings.trace)
-        if float(metric(example, prediction)) < PASSED:
+        if scored_by(metric, example, prediction) < PASSED:
             return {}
         return {
             names[id(predictor)]: Turn(dict(inputs), dict(outputs.items()))

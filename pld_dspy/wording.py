@@ -53,7 +53,7 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
         example: the inputs of the example, and of others that must not be quoted.
         general: names and numbers in this text may be used.
     """
-    if quoted := _quotation(rule, example):
+    if quoted := quotation(rule, example):
         return f"the rule quotes an example: {quoted!r}"
     own = set(_WORD.findall(example)) - set(_WORD.findall(general))
     names = set(_NAME.findall(rule)) | set(_WORD.findall(rule)) & set(_NAME.findall(example))
@@ -63,7 +63,8 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
     return None
 
 
-def _quotation(rule: str, text: str) -> str | None:
+def quotation(rule: str, text: str) -> str | None:
+    """The first words of a text that a rule repeats, seven in a row, or None."""
     words, there = _WORD.findall(rule.casefold()), " ".join(_WORD.findall(text.casefold()))
     for start in range(len(words) - QUOTED_WORDS + 1):
         span = " ".join(words[start : start + QUOTED_WORDS])

@@ -15,12 +15,14 @@ from pld_dspy.candidates import Candidate, settle
 from pld_dspy.clustering import search_clusters
 from pld_dspy.coverage import Coverage, Share
 from pld_dspy.distillation import Distillation
+from pld_dspy.edits import AppliedEdit, Edit
 from pld_dspy.experiment import BeforeAfter, Summary
+from pld_dspy.gate import Verdict, compare
 from pld_dspy.report.page import LONGEST, compile_page
 from pld_dspy.report.pictures import study_pictures
 from pld_dspy.report.tables import SIMULATED
 from pld_dspy.resolution import Step
-from pld_dspy.rules import AppliedEdit, Edit, Rule, RuleSet
+from pld_dspy.rules import Rule, RuleSet, RuleUse
 from pld_dspy.usage import Usage
 
 SCRIPT = "<script>alert(1)</script>"
@@ -33,6 +35,8 @@ RULES = RuleSet(
             text=f"If {SCRIPT} is shown, look.",
             examples=("1", f"2{SCRIPT}"),
             edits=(AppliedEdit(version=1, edit=REVISED, before=(f"If it is {SCRIPT}",)),),
+            authors=("Ann",),
+            use=RuleUse(gain=0.025, helped=1, hurt=0, n=20),
         ),
         Rule(id="R2", text="If a map is shown, find north & turn it.", examples=tuple(map(str, range(600)))),
         Rule(id="R3", text="If long, " + "x" * (LONGEST + 1000)),
@@ -40,8 +44,29 @@ RULES = RuleSet(
     last_id=3,
 )
 STEPS = [
-    Step(iteration=1, predictor="answer", edits=[REVISED], failures=["7"], before=0.5, after=0.75, accepted=True),
-    Step(iteration=2, predictor="answer", edits=[REVISED], failures=[SCRIPT], before=0.75, after=0.7, accepted=False),
+    Step(
+        iteration=1,
+        purpose="repair",
+        predictor="answer",
+        edit=REVISED,
+        failures=["7"],
+        authors=["Ann"],
+        verdict=Verdict(
+            accepted=True,
+            why="gains: 5 better, 0 worse of 20, p = 0.062",
+            mended=1,
+            comparison=compare([0.0] * 20, [1.0] * 5 + [0.0] * 15),
+            whole=True,
+        ),
+    ),
+    Step(
+        iteration=2,
+        purpose="repair",
+        predictor="answer",
+        edit=REVISED,
+        failures=[SCRIPT],
+        verdict=Verdict(accepted=False, why="mends none of the 2 failures it was written for", mended=0),
+    ),
 ]
 GROUPS = {
     "figure_type": {"plot": Share(n=4, covered=1), SCRIPT: Share(n=2, covered=2)},
@@ -61,6 +86,7 @@ def distillation(**changes):
     fields = {
         "rules": {"answer": RULES},
         "in_prompt": {"answer": RULES},
+        "returned": f"Version 1 of the rules is returned {SCRIPT}",
         "steps": STEPS,
         "validation": {"student": 0.25, "clustered": 0.5, "compiled": 0.75},
         "usage": {"teacher": Usage(calls=12, prompt_tokens=3456, cost_usd=1.5), "student": Usage(calls=7)},
@@ -98,6 +124,7 @@ def summary():
         n={"train": 6, "val": 20, "test": 1200},
         skipped=0,
         score=BeforeAfter(baseline=0.4, compiled=0.625),
+        returned="Version 1 of the rules is returned",
         coverage=Coverage(n=6, covered=3),
         validation={},
         rules=3,
@@ -156,7 +183,7 @@ def test_every_rule_is_there_with_its_support_examples_and_edits():
     assert "x" * (LONGEST - 20) in text
     assert "more characters)" in text
     assert "x" * LONGEST not in text
-    assert "R1 from 2 examples" in text
+    assert "R1 from 2 examples; by Ann; use +2.5%: 1 of 20 answers better with it, 0 worse" in text
     assert "examples and 1 edit" in text
     assert "before: If it is &lt;script&gt;" in text
     assert "498, 499 and 100 more" in text
@@ -193,8 +220,10 @@ def test_candidates_edits_and_usage():
     assert "1 3 900 75.0% chosen , on the front answer: eps 0.4" in text
     assert "2 3 300 60.0% on the front" in text
     assert "3 3 400 50.0% answer: 2 clusters" in text
-    assert "50.0% → 75.0% accepted" in text
-    assert "75.0% → 70.0% rejected" in text
+    assert "1 of 2 edits were taken" in text
+    assert "accepted : gains: 5 better, 0 worse of 20, p = 0.062; mends 1 of the 1 failures" in text
+    assert "rejected : mends none of the 2 failures it was written for" in text
+    assert "Changes what Ann wrote." in text
     assert "Why: because" in text
     assert "describer 99 0 0 no price known" in text
     assert "teacher 12 3,456 0 1.50" in words(page())

@@ -2,90 +2,164 @@ import contextlib
 import json
 
 import dspy
+import pytest
 from scripted import examples, scripted
 
+from pld_dspy import PLDError
+from pld_dspy.clustering import tfidf
+from pld_dspy.edits import Edit
 from pld_dspy.evaluation import Evaluator, exact_match
+from pld_dspy.gate import Gate
 from pld_dspy.instructions import instruct
-from pld_dspy.resolution import Resolver, applicable, describe
-from pld_dspy.rules import Edit, RuleSet
+from pld_dspy.resolution import Proposal, Resolution, Resolver, applicable
+from pld_dspy.rules import Rule, RuleSet
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
 
 STUDENT = dspy.Predict("question -> answer")
 RULES = {"self": RuleSet.of([("Numbers are things to say no to", ["q0"]), ("To be understood, be brief", ["q1"])])}
+HELPS = {"operation": "revise", "ids": ["R1"], "text": "To numbers say yes", "reason": "they are"}
 
 
-def world(edits):
-    """A student that says yes if a rule has 'say yes' in it, and a teacher that proposes `edits`."""
+def world(repairs=(), contradictions=(), compressions=()):
+    """A student that says yes if a rule has 'say yes' in it, and a teacher with these edits; lists or functions."""
 
     def script(prompt):
         if "edits" in prompt.outputs:
-            proposed = edits(prompt) if callable(edits) else edits
-            return {"edits": json.dumps(proposed), "reasoning": "because"}
+            asked = (
+                repairs if "failures" in prompt.fields else contradictions if "pairs" in prompt.fields else compressions
+            )
+            return {"edits": json.dumps(list(asked(prompt) if callable(asked) else asked)), "reasoning": "because"}
+        if "rule_followed" in prompt.outputs:
+            return {"answer": "no", "rule_followed": "R1"}
         return {"answer": "yes" if "say yes" in prompt.system else "no"}
 
     return scripted(script)
 
 
-def resolve(lm, rules=RULES, **settings):
-    accepted, steps = [], []
-    runner = Runner(1)
-    resolver = Resolver(
-        build=lambda rules: instruct(STUDENT, rules),
-        evaluate=Evaluator(exact_match(STUDENT), runner),
-        teacher=Teacher(),
-        teacher_context=contextlib.nullcontext,
-        runner=runner,
-        trainset=examples(12),
-        valset=[example.copy(id=f"v{i}", question=f"Is v{i} it?") for i, example in enumerate(examples(4))],
-        **settings,
-    )
-    with dspy.context(lm=lm):
-        best = resolver.resolve(rules, accepted.append, steps.append)
-    return best, accepted, steps
+class Tried:
+    """A resolver, what it accepted and what it decided."""
+
+    def __init__(self, lm, n=12, gate="positive", **how):
+        self.accepted, self.steps, self.lm = [], [], lm
+        runner = Runner(1)
+        evaluate = Evaluator(exact_match(STUDENT), runner)
+        valset = [example.copy(id=f"v{i}", question=f"Is v{i} it?") for i, example in enumerate(examples(4))]
+        self.resolver = Resolver(
+            build=lambda rules: instruct(STUDENT, rules),
+            in_prompt=lambda rules: rules,
+            evaluate=evaluate,
+            gate=Gate(evaluate, valset, gate),
+            teacher=Teacher(),
+            teacher_context=contextlib.nullcontext,
+            runner=runner,
+            embedder=tfidf,
+            trainset=examples(n),
+            strata=(),
+            accept=lambda rules, verdict: self.accepted.append(rules),
+            report=self.steps.append,
+            how=Resolution(gate=gate, **how),
+        )
+
+    def resolve(self, rules=RULES, max_iterations=3):
+        with dspy.context(lm=self.lm):
+            return self.resolver.resolve(rules, max_iterations)
+
+    def prompts(self, field):
+        return [prompt.fields for prompt in self.lm.engine.prompts if field in prompt.fields]
 
 
 def test_an_edit_that_helps_is_accepted_and_the_loop_ends_when_nothing_fails():
-    lm = world([{"operation": "revise", "ids": ["R1"], "text": "To numbers say yes", "reason": "they are"}])
-    best, accepted, steps = resolve(lm)
+    tried = Tried(world([HELPS]))
+    best = tried.resolve()
     assert best["self"]["R1"].text == "To numbers say yes"
     assert best["self"]["R1"].edits[0].edit.reason == "they are"
     assert best["self"].version == 1, "the same edit for the next failures changes nothing and is not tried"
-    assert len(steps) == 1
-    assert accepted[-1] == best
-    assert (steps[0].before, steps[0].after, steps[0].accepted) == (0.0, 1.0, True)
-    assert {step.iteration for step in steps} == {1}
+    [step] = tried.steps
+    assert tried.accepted == [best]
+    assert (step.purpose, step.iteration, step.verdict.accepted, step.verdict.mended) == ("repair", 1, True, 5)
+    assert (step.verdict.comparison.before, step.verdict.comparison.after) == (0.0, 1.0)
+    assert len(tried.prompts("failures")) == 3, "twelve failures, five a call; none in the second round"
 
 
-def test_an_edit_that_lowers_the_validation_score_is_refused():
+def test_each_edit_of_a_reply_is_judged_by_itself():
+    harmful = {"operation": "revise", "ids": ["R1"], "text": "To numbers say no at once"}
+    tried = Tried(world([harmful, HELPS]))
+    assert tried.resolve(max_iterations=1)["self"]["R1"].text == "To numbers say yes"
+    assert [(step.edit.text, step.verdict.accepted) for step in tried.steps] == [
+        ("To numbers say no at once", False),
+        ("To numbers say yes", True),
+    ]
+
+
+def test_a_rejected_edit_is_shown_to_the_teacher_and_not_tried_again():
+    harmful = {"operation": "delete", "ids": ["R2"]}
+    tried = Tried(world([harmful]), n=4)
+    assert tried.resolve() == RULES
+    assert len(tried.steps) == 1, "proposed in every round, tried in the first"
+    asked = tried.prompts("failures") + tried.prompts("pairs")
+    assert asked[0]["rejected"] == ""
+    [compressing] = [
+        fields for fields in tried.prompts("rejected") if "failures" not in fields and "pairs" not in fields
+    ]
+    assert compressing["rejected"] == "delete R2 (mends none of the 4 failures it was written for)"
+
+
+def test_an_edit_that_mends_its_failures_and_lowers_the_validation_score_is_refused():
     def script(prompt):
         if "edits" in prompt.outputs:
             return {"edits": '[{"operation": "delete", "ids": ["R1"]}]', "reasoning": "bad advice"}
         validating = "Is v" in prompt.fields["question"]
-        return {"answer": "yes" if "say yes" in prompt.system and validating else "no"}
+        return {"answer": "yes" if ("say yes" in prompt.system) == validating else "no"}
 
     good = {"self": RuleSet.of([("To numbers say yes", ["q0"])])}
-    best, accepted, steps = resolve(scripted(script), good)
-    assert best == good
-    assert accepted == []
-    assert {(step.before, step.after, step.accepted) for step in steps} == {(1.0, 0.0, False)}
+    tried = Tried(scripted(script))
+    assert tried.resolve(good) == good
+    assert tried.accepted == []
+    assert [(step.verdict.mended, step.verdict.comparison.broken) for step in tried.steps] == [(5, 4)]
 
 
-def test_an_edit_at_equal_score_is_taken():
-    lm = world([{"operation": "revise", "ids": ["R2"], "text": "To be clear, be brief"}])
-    best, _, steps = resolve(lm, max_iterations=1)
-    assert best["self"]["R2"].text == "To be clear, be brief"
-    assert [(step.before, step.after, step.accepted) for step in steps] == [(0.0, 0.0, True)]
+def test_an_equal_score_is_not_enough_for_a_repair_but_for_a_shorter_text():
+    rules = {"self": RuleSet.of([("To numbers say yes", ["q0"]), ("To be understood, be brief", ["q1"])])}
+    shorter = {"operation": "revise", "ids": ["R2"], "text": "To be clear, be brief"}
+    longer = {"operation": "revise", "ids": ["R2"], "text": "To be understood by everybody, be brief"}
+    tried = Tried(world(contradictions=[shorter], compressions=[longer]))
+    assert tried.resolve(rules) == rules
+    assert [(step.purpose, step.verdict.accepted) for step in tried.steps] == [("contradiction", False)]
+    tried = Tried(world(compressions=[longer, shorter]))
+    assert tried.resolve(rules, max_iterations=1)["self"]["R2"].text == "To be clear, be brief"
+    assert [(step.purpose, step.edit.text) for step in tried.steps] == [("compression", "To be clear, be brief")]
+
+
+def test_shortening_is_asked_for_only_when_nothing_else_changes():
+    tried = Tried(world([HELPS]))
+    tried.resolve(max_iterations=1)
+    assert not [fields for fields in tried.prompts("rules") if "failures" not in fields]
+
+
+def test_pairs_of_rules_are_looked_at_once():
+    tried = Tried(world([HELPS]))
+    tried.resolve()
+    first, second = tried.prompts("pairs")
+    assert first["pairs"].startswith("Pair 1\nR1: Numbers are things to say no to\nR2: To be understood")
+    assert "To numbers say yes" in second["pairs"], "the new text makes a new pair"
+    tried = Tried(world())
+    tried.resolve({"self": RuleSet.of([("To numbers say yes", ["q0"])])})
+    assert not tried.prompts("pairs"), "one rule contradicts nothing"
+
+
+def test_without_a_gate_everything_is_taken_and_nothing_is_scored():
+    harmful = {"operation": "revise", "ids": ["R1"], "text": "To numbers say no at once"}
+    tried = Tried(world([harmful]), gate="off")
+    assert tried.resolve(max_iterations=1)["self"]["R1"].text == "To numbers say no at once"
+    assert [step.verdict.comparison for step in tried.steps] == [None]
+    assert not [prompt for prompt in tried.lm.engine.prompts if "Is v" in prompt.fields.get("question", "")]
 
 
 def test_the_teacher_sees_failures_and_successes_of_the_training_set_only():
-    seen = []
-
-    def edits(prompt):
-        seen.append(prompt.fields)
-        return []
-
-    resolve(world(edits), failures_per_call=5)
+    tried = Tried(world())
+    tried.resolve(max_iterations=1)
+    seen = tried.prompts("failures")
     assert len(seen) == 3, "twelve failures, five a call"
     assert sum(fields["failures"].count("\nthe right answer: yes") for fields in seen) == 12
     assert all("R1: Numbers are things" in fields["rules"] for fields in seen)
@@ -93,17 +167,29 @@ def test_the_teacher_sees_failures_and_successes_of_the_training_set_only():
     assert seen[0]["successes"] == "none"
 
 
+def test_the_student_may_be_asked_which_rule_it_followed():
+    tried = Tried(world(), n=4, ask_rule=True)
+    tried.resolve(max_iterations=1)
+    [fields] = tried.prompts("failures")
+    assert fields["failures"].count("the rule that it says to have followed: R1") == 4
+    asked = [prompt for prompt in tried.lm.engine.prompts if "rule_followed" in prompt.outputs]
+    assert len(asked) == 4
+    assert "R1: Numbers are things" in asked[0].system
+    plain = Tried(world(), n=4)
+    plain.resolve(max_iterations=1)
+    assert not [prompt for prompt in plain.lm.engine.prompts if "rule_followed" in prompt.outputs]
+
+
 def test_no_iterations_ask_nothing():
-    lm = world([])
-    best, accepted, steps = resolve(lm, max_iterations=0)
-    assert (best, accepted, steps) == (RULES, [], [])
-    assert not any("edits" in prompt.outputs for prompt in lm.engine.prompts)
+    tried = Tried(world([HELPS]))
+    assert tried.resolve(max_iterations=0) == RULES
+    assert tried.lm.engine.prompts == []
 
 
 def test_unreadable_repairs_are_passed_over():
-    best, _, steps = resolve(world(lambda prompt: [{"operation": "rewrite everything"}]))
-    assert best == RULES
-    assert steps == []
+    tried = Tried(world([{"operation": "rewrite everything"}]))
+    assert tried.resolve() == RULES
+    assert tried.steps == []
 
 
 def test_edits_that_cannot_be_made_or_change_nothing_are_left_out():
@@ -115,24 +201,43 @@ def test_edits_that_cannot_be_made_or_change_nothing_are_left_out():
         Edit(operation="revise", ids=("R2",), text=known),
         Edit(operation="add", text=known),
         Edit(operation="add", text="If you do not know, take option (B)"),
+        Edit(operation="split", ids=("R2",), texts=("If it is twice, say it once", "If it is twice, say it  once")),
         Edit(operation="revise", ids=("R2",), text="If it is still there, then this is in time"),
     ]
-    assert applicable(edits, RULES["self"]) == [edits[0], edits[6]]
+    assert applicable(edits, RULES["self"]) == [edits[0], edits[7]]
     merged = Edit(operation="merge", ids=("R1", "R2"), text=known)
     assert applicable([merged], RULES["self"]) == [merged]
+    as_it_is, turned = (Edit(operation="reorder", ids=ids) for ids in (("R1", "R2"), ("R2", "R1")))
+    assert applicable([as_it_is, turned], RULES["self"]) == [turned]
 
 
 def test_an_added_rule_comes_from_the_failures_it_was_written_for():
-    lm = world(lambda prompt: [{"operation": "add", "text": "To all numbers say yes"}])
-    best, _, steps = resolve(lm, diagnosed=4)
-    assert set(best["self"]["R3"].examples) == set(steps[0].failures)
+    tried = Tried(world([{"operation": "add", "text": "To all numbers say yes"}]), n=4)
+    best = tried.resolve()
+    assert set(best["self"]["R3"].examples) == set(tried.steps[0].failures) == {f"q{i}" for i in range(4)}
 
 
-def test_figures_are_numbered_on_through_cases():
-    image = dspy.Image("data:image/png;base64,AAAA")
-    example = dspy.Example(question="q", image=image, answer="yes").with_inputs("question", "image")
-    text, figures = describe(dspy.Predict("question, image -> answer"), [(example, "no"), (example, "")], 3)
-    assert len(figures) == 2
-    assert "[figure 3]" in text
-    assert "[figure 4]" in text
-    assert "the model's answer: unreadable" in text
+def test_a_step_names_the_people_whose_rule_it_changes():
+    rule = Rule(id="", text="Numbers are things to say no to", examples=("q0",), authors=("Ann",))
+    rules = {"self": RuleSet.numbered([rule, Rule(id="", text="To be understood, be brief")])}
+    tried = Tried(world([HELPS]))
+    best = tried.resolve(rules)
+    assert [step.authors for step in tried.steps] == [["Ann"]]
+    changed = best["self"]["R1"]
+    assert (changed.authors, changed.edits[0].before) == (("Ann",), ("Numbers are things to say no to",))
+
+
+def test_an_edit_is_considered_for_its_predictor_only():
+    tried = Tried(world())
+    rules = {**RULES, "other": RuleSet.of([("Numbers are things to say no to", ["q0"])])}
+    with dspy.context(lm=tried.lm):
+        best = tried.resolver.consider(rules, Proposal("pruning", "other", [Edit(operation="delete", ids=("R1",))]), 1)
+    assert (len(best["self"]), len(best["other"])) == (2, 0)
+    assert tried.steps[0].predictor == "other"
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(PLDError, match="gate is positive, significant, off, not 'on'"):
+        Resolution(gate="on")
+    with pytest.raises(PLDError, match="diagnosed is at least 1"):
+        Resolution(diagnosed=0)

@@ -45,3 +45,105 @@ def test_a_big_cluster_is_shown_in_part_and_counted_whole():
         rules = synthesise(many, np.zeros(len(many), dtype=int), "Answer.", Teacher(), Runner(1))
     assert rules.rules[0].text == f"If asked, there are {MOST_RULES} rules"
     assert rules.rules[0].support == len(many)
+
+
+def said(*triples: tuple[str, str, str]) -> list[MicroRule]:
+    """Rules with their authors; "" for the teacher."""
+    return [MicroRule(predictor="self", example=id, rule=rule, author=author) for id, rule, author in triples]
+
+
+def one_cluster(rules: list[MicroRule], lm: dspy.LM, **more):
+    """The one rule that a cluster becomes."""
+    with dspy.context(lm=lm):
+        (rule,) = synthesise(rules, np.zeros(len(rules), dtype=int), "Answer.", Teacher(), Runner(1), **more).rules
+    return rule
+
+
+UNITED = "If several people say it, then it is so"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_one_person_wrote_stays_word_for_word_among_the_teachers_wordings(place):
+    rules = said(("a", "teacher's one", ""), ("b", "teacher's two", ""))
+    rules.insert(place, *said(("c", "a person's own", "Ada")))
+    lm = scripted(lambda prompt: {"rule": UNITED})
+    rule = one_cluster(rules, lm)
+    assert rule.text == "a person's own"
+    assert rule.authors == ("Ada",)
+    assert rule.edits == (), "nothing was done to it"
+    assert set(rule.examples) == {"a", "b", "c"}
+    assert lm.engine.prompts == []
+
+
+def test_the_same_words_of_two_people_stay_and_are_both_theirs():
+    lm = scripted(lambda prompt: {"rule": UNITED})
+    rule = one_cluster(said(("a", "same", "Ada"), ("b", "other", ""), ("c", "same", "Emmy"), ("d", "same", "Ada")), lm)
+    assert (rule.text, rule.authors, rule.edits) == ("same", ("Ada", "Emmy"), ())
+    assert lm.engine.prompts == []
+
+
+def test_several_peoples_wordings_are_united_and_kept_in_the_history():
+    lm = scripted(lambda prompt: {"rule": UNITED})
+    rule = one_cluster(said(("a", "of the teacher", ""), ("b", "of Ada", "Ada"), ("c", "of Emmy", "Emmy")), lm)
+    assert (rule.text, rule.authors, rule.examples) == (UNITED, ("Ada", "Emmy"), ("a", "b", "c"))
+    (step,) = rule.edits
+    assert step.before == ("of Ada", "of Emmy"), "the originals"
+    assert (step.version, step.edit.operation, step.edit.text) == (0, "merge", UNITED)
+    assert step.edit.ids == ("Ada/b", "Emmy/c")
+    assert lm.engine.prompts[0].texts("rules") == ["of Ada", "of Emmy", "of the teacher"], "people first"
+
+
+def test_two_wordings_of_one_person_are_united_and_kept_too():
+    lm = scripted(lambda prompt: {"rule": UNITED})
+    rule = one_cluster(said(("a", "first thought", "Ada"), ("b", "second thought", "Ada")), lm)
+    assert (rule.text, rule.authors) == (UNITED, ("Ada",))
+    assert rule.edits[0].before == ("first thought", "second thought")
+    again = one_cluster(said(("a", "first thought", "Ada"), ("a", "second thought", "Ada")), lm)
+    assert again.edits[0].edit.operation == "revise"
+    assert again.edits[0].before == ("first thought", "second thought")
+
+
+def test_where_the_teacher_fails_the_first_persons_wording_stands_and_the_other_is_in_the_history():
+    lm = scripted(lambda prompt: {"rule": "No."})
+    rule = one_cluster(said(("a", "of the teacher", ""), ("b", "of Ada", "Ada"), ("c", "of Emmy", "Emmy")), lm)
+    assert rule.text == "of Ada"
+    assert rule.authors == ("Ada", "Emmy")
+    assert rule.edits[0].before == ("of Ada", "of Emmy")
+
+
+def test_a_united_rule_that_no_person_had_a_part_in_has_no_history():
+    rule = one_cluster(said(("a", "one", ""), ("b", "two", "")), scripted(lambda prompt: {"rule": UNITED}))
+    assert (rule.text, rule.authors, rule.edits) == (UNITED, (), ())
+
+
+def test_without_a_teacher_a_cluster_keeps_its_first_wording_a_persons_before_the_others():
+    rules = [
+        *said(("a", "one", ""), ("b", "two", "")),
+        *said(("c", "three", ""), ("d", "four", "Ada"), ("e", "five", "Emmy")),
+        *said(("f", "six", "")),
+    ]
+    found = synthesise(rules, np.array([0, 0, 1, 1, 1, -1]), "Answer.", None, Runner(1))
+    assert [(rule.text, rule.examples, rule.authors) for rule in found.rules] == [
+        ("four", ("c", "d", "e"), ("Ada", "Emmy")),
+        ("one", ("a", "b"), ()),
+        ("six", ("f",), ()),
+    ]
+    assert found["R1"].edits[0].before == ("four", "five")
+    assert found["R2"].edits == ()
+
+
+def test_what_the_teacher_made_of_wordings_in_another_clustering_is_not_asked_again():
+    lm, known = scripted(lambda prompt: {"rule": UNITED}), {}
+    rules = said(("b", "of Ada", "Ada"), ("c", "of Emmy", "Emmy"))
+    first = one_cluster(rules, lm, known=known)
+    assert one_cluster(rules, lm, known=known) == first
+    assert known == {("of Ada", "of Emmy"): UNITED}
+    assert len(lm.engine.prompts) == 1
+
+
+def test_rules_with_people_among_their_authors_are_read_as_they_were_written(tmp_path):
+    several = said(("b", "of Ada", "Ada"), ("c", "of Emmy", "Emmy"))
+    rules = synthesise(several, np.zeros(2, dtype=int), "Answer.", None, Runner(1))
+    assert rules["R1"].edits[0].edit.ids == ("Ada/b", "Emmy/c")
+    rules.write(tmp_path / "rules.json")
+    assert type(rules).read(tmp_path / "rules.json") == rules

@@ -21,7 +21,7 @@ MOST_IDS = 500  # of a rule's examples
 STAGES = {
     "student": "the student as it came",
     "clustered": "with the rules from the clusters",
-    "compiled": "as returned, after conflict resolution",
+    "compiled": "as returned",
 }
 
 

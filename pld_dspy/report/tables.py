@@ -77,7 +77,7 @@ def score_table(scores: "Scores") -> Group:
 
 def compile_tables(summary: "Summary") -> Group:
     """One compile: scores before and after, what it took, and what the rules cover."""
-    return Group(summary_table([summary]), coverage_table(summary.coverage))
+    return Group(summary_table([summary]), Text(f"{summary.returned}\n"), coverage_table(summary.coverage))
 
 
 def coverage_table(coverage: Coverage) -> Table:
