@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pld_dspy.candidates import Candidate
     from pld_dspy.clustering import Clustering
     from pld_dspy.coverage import Coverage
-    from pld_dspy.resolution import Step
+    from pld_dspy.proposals import Step
     from pld_dspy.usage import Usage
 
 

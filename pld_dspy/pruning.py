@@ -10,7 +10,8 @@ from pld_dspy.diagnosis import Rules, by_likeness
 from pld_dspy.edits import Edit
 from pld_dspy.evaluation import Evaluator
 from pld_dspy.examples import example_id
-from pld_dspy.resolution import Proposal, Resolver
+from pld_dspy.proposals import Proposal
+from pld_dspy.resolution import Resolver
 from pld_dspy.rule_use import measure_use
 from pld_dspy.rules import RuleSet, RuleUse
 

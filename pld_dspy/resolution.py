@@ -5,10 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import dspy
-from pydantic import BaseModel
 
 from pld_dspy.clustering import Embedder
 from pld_dspy.diagnosis import (
@@ -23,22 +22,19 @@ from pld_dspy.diagnosis import (
     strata_values,
     stratified,
 )
-from pld_dspy.edits import Edit
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator
 from pld_dspy.examples import example_id
 from pld_dspy.gate import Gate, Strictness, Verdict
-from pld_dspy.rules import RuleSet
+from pld_dspy.proposals import SHORTENING, Proposal, Step, obstacle
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
-from pld_dspy.wording import flaw, quotation
+from pld_dspy.wording import quotation
 
 MOST_PAIRS = 10  # of like rules that the teacher is shown at once
 MOST_REJECTED = 20  # edits that it is reminded of, the latest ones
 
 Question = TypeVar("Question")
-Purpose = Literal["contradiction", "repair", "compression", "pruning"]
-SHORTENING = ("compression", "pruning")  # purposes for which an equal score is enough
 
 
 @dataclass(frozen=True)
@@ -69,32 +65,6 @@ class Resolution:
         for name in ("diagnosed", "failures_per_call"):
             if getattr(self, name) < 1:
                 raise PLDError(f"{name} is at least 1, not {getattr(self, name)!r}.")
-
-
-class Proposal(NamedTuple):
-    """Edits of one predictor's rules, and the failures they are to mend."""
-
-    purpose: Purpose
-    predictor: str
-    edits: Sequence[Edit]
-    failures: Sequence[dspy.Example] = ()
-
-
-class Step(BaseModel):
-    """One edit, and what the gate made of it: a line of edits.jsonl."""
-
-    iteration: int
-    purpose: Purpose
-    predictor: str
-    edit: Edit
-    failures: list[str]  # ids of the examples that it was to mend
-    authors: list[str] = []  # people whose rules it changes
-    verdict: Verdict
-
-    @property
-    def lost(self) -> bool:
-        """Whether it was found to lower the score, which rules it out even where an equal score is enough."""
-        return self.verdict.comparison is not None and self.verdict.comparison.gain < 0
 
 
 @dataclass
@@ -164,28 +134,37 @@ class Resolver:
         [edit], name = proposal.edits, proposal.predictor
         shorter = proposal.purpose in SHORTENING
         refused = [step for step in self.rejected[name] if not shorter or step.purpose in SHORTENING or step.lost]
-        copied = any(quotation(text, self.demonstrations) for text in edit.wordings)
-        if copied or any(edit.gist == step.edit.gist for step in refused) or not applicable([edit], rules[name]):
+        problem = obstacle(edit, rules[name])
+        if problem == "" or any(edit.gist == step.edit.gist for step in refused):
             return rules
+        if any(quotation(text, self.demonstrations) for text in edit.wordings):
+            problem = "copies the demonstration of another task"
         failures = [example_id(example) for example in proposal.failures]
-        candidate = {**rules, name: rules[name].apply([edit], failures)}
-        if proposal.purpose == "compression" and self._length(candidate) > self._length(rules):
-            return rules
-        verdict = self.gate.judge(self.build(rules), self.build(candidate), proposal.failures, equal_is_enough=shorter)
         step = Step(
             iteration=iteration,
             purpose=proposal.purpose,
             predictor=name,
             edit=edit,
             failures=failures,
-            authors=sorted({author for id in edit.ids for author in rules[name][id].authors}),
-            verdict=verdict,
+            authors=sorted({author for rule in rules[name].rules if rule.id in edit.ids for author in rule.authors}),
+            verdict=Verdict(accepted=False, why=problem or ""),
         )
+        if problem is not None:
+            return self._refuse(rules, step)
+        candidate = {**rules, name: rules[name].apply([edit], failures)}
+        if proposal.purpose == "compression" and self._length(candidate) > self._length(rules):
+            return rules
+        verdict = self.gate.judge(self.build(rules), self.build(candidate), proposal.failures, equal_is_enough=shorter)
+        step = step.model_copy(update={"verdict": verdict})
+        if not verdict.accepted:
+            return self._refuse(rules, step)
         self.report(step)
-        if verdict.accepted:
-            self.accept(candidate, verdict)
-            return candidate
-        self.rejected[name].append(step)
+        self.accept(candidate, verdict)
+        return candidate
+
+    def _refuse(self, rules: Rules, step: Step) -> Rules:
+        self.report(step)
+        self.rejected[step.predictor].append(step)
         return rules
 
     def _length(self, rules: Rules) -> int:
@@ -287,19 +266,3 @@ class Resolver:
     def _reminder(self, predictor: str) -> str:
         latest = self.rejected[predictor][-MOST_REJECTED:]
         return "\n".join(f"{step.edit} ({step.verdict.why})" for step in latest)
-
-
-def applicable(edits: Sequence[Edit], rules: RuleSet) -> list[Edit]:
-    """The edits that can be made and change something: their rules are still there when their turn comes, and their
-    texts are rules that the rule set does not have yet."""
-    kept: list[Edit] = []
-    for edit in edits:
-        order = [rule.id for rule in rules.rules]
-        others = {rule.text for rule in rules.rules if edit.operation != "merge" or rule.id not in edit.ids}
-        texts = [" ".join(text.split()) for text in edit.wordings]
-        new = not any(flaw(text) or text in others for text in texts) and len(set(texts)) == len(texts)
-        there = set(edit.ids) <= set(order)
-        if there and new and not (edit.operation == "reorder" and sorted(edit.ids, key=order.index) == [*edit.ids]):
-            rules = rules.apply([edit])
-            kept.append(edit)
-    return kept

@@ -21,10 +21,11 @@ from pld_dspy.examples import example_id
 from pld_dspy.extraction import Lesson, extract, lesson
 from pld_dspy.gate import MINIBATCH, Gate, Verdict
 from pld_dspy.instructions import instruct
+from pld_dspy.proposals import Step
 from pld_dspy.pruning import Pruner
 from pld_dspy.rationales import from_rationales
 from pld_dspy.report.page import write_page
-from pld_dspy.resolution import Resolution, Resolver, Step
+from pld_dspy.resolution import Resolution, Resolver
 from pld_dspy.routing import Routing, route
 from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.run import RunFolder

@@ -18,10 +18,10 @@ from pld_dspy.distillation import Distillation
 from pld_dspy.edits import AppliedEdit, Edit
 from pld_dspy.experiment import BeforeAfter, Summary
 from pld_dspy.gate import Verdict, compare
+from pld_dspy.proposals import Step
 from pld_dspy.report.page import LONGEST, compile_page
 from pld_dspy.report.pictures import study_pictures
 from pld_dspy.report.tables import SIMULATED
-from pld_dspy.resolution import Step
 from pld_dspy.rules import Rule, RuleSet, RuleUse
 from pld_dspy.usage import Usage
 

@@ -11,7 +11,8 @@ from pld_dspy.edits import Edit
 from pld_dspy.evaluation import Evaluator, exact_match
 from pld_dspy.gate import Gate
 from pld_dspy.instructions import instruct
-from pld_dspy.resolution import Proposal, Resolution, Resolver, applicable
+from pld_dspy.proposals import Proposal, obstacle
+from pld_dspy.resolution import Resolution, Resolver
 from pld_dspy.rules import Rule, RuleSet
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
@@ -192,23 +193,37 @@ def test_unreadable_repairs_are_passed_over():
     assert tried.steps == []
 
 
-def test_edits_that_cannot_be_made_or_change_nothing_are_left_out():
-    known = RULES["self"]["R2"].text
-    edits = [
-        Edit(operation="delete", ids=("R1",)),
-        Edit(operation="revise", ids=("R1",), text="If it is gone, then this is too late"),
-        Edit(operation="revise", ids=("R7",), text="If it was never there, then leave it out"),
-        Edit(operation="revise", ids=("R2",), text=known),
-        Edit(operation="add", text=known),
-        Edit(operation="add", text="If you do not know, take option (B)"),
-        Edit(operation="split", ids=("R2",), texts=("If it is twice, say it once", "If it is twice, say it  once")),
-        Edit(operation="revise", ids=("R2",), text="If it is still there, then this is in time"),
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (Edit(operation="delete", ids=("R1",)), None),
+        (Edit(operation="revise", ids=("R7",), text="If it was never there, then leave it out"), "there is no rule R7"),
+        (Edit(operation="revise", ids=("R2",), text=RULES["self"]["R2"].text), ""),
+        (Edit(operation="add", text=RULES["self"]["R2"].text), ""),
+        (Edit(operation="add", text="If you do not know, take option (B)"), "names an option by its letter"),
+        (Edit(operation="split", ids=("R2",), texts=("If twice, say it once", "If twice, say it  once")), ""),
+        (Edit(operation="revise", ids=("R2",), text="If it is still there, then this is in time"), None),
+        (Edit(operation="merge", ids=("R1", "R2"), text=RULES["self"]["R2"].text), None),
+        (Edit(operation="reorder", ids=("R1", "R2")), ""),
+        (Edit(operation="reorder", ids=("R2", "R1")), None),
+    ],
+)
+def test_what_stands_in_an_edits_way(edit, problem):
+    found = obstacle(edit, RULES["self"])
+    assert found == problem or (problem and problem in found)
+
+
+def test_an_edit_that_cannot_be_made_is_on_record_and_shown_to_the_teacher():
+    copied = "If the figure shows a traffic light and the question asks whether to go, look which lamp is lit."
+    tried = Tried(world([{"operation": "delete", "ids": ["R9"]}, {"operation": "add", "text": copied}]), n=4)
+    assert tried.resolve() == RULES
+    assert [(step.verdict.accepted, step.verdict.why) for step in tried.steps] == [
+        (False, "there is no rule R9"),
+        (False, "copies the demonstration of another task"),
     ]
-    assert applicable(edits, RULES["self"]) == [edits[0], edits[7]]
-    merged = Edit(operation="merge", ids=("R1", "R2"), text=known)
-    assert applicable([merged], RULES["self"]) == [merged]
-    as_it_is, turned = (Edit(operation="reorder", ids=ids) for ids in (("R1", "R2"), ("R2", "R1")))
-    assert applicable([as_it_is, turned], RULES["self"]) == [turned]
+    assert not [prompt for prompt in tried.lm.engine.prompts if "Is v" in prompt.fields.get("question", "")]
+    shown = tried.prompts("rejected")[-1]["rejected"]
+    assert shown.splitlines()[0] == "delete R9 (there is no rule R9)"
 
 
 def test_an_added_rule_comes_from_the_failures_it_was_written_for():
