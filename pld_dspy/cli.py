@@ -19,6 +19,7 @@ from rich.console import Console, RenderableType
 
 from pld_dspy import options as opt
 from pld_dspy.budgets import budget
+from pld_dspy.clustering import Embedder
 from pld_dspy.clustering.embedders import embedder as embedder_by_name
 from pld_dspy.describe import Describer, described_by, read_by_ocr
 from pld_dspy.errors import PLDError
@@ -93,9 +94,7 @@ def compile_(
     taught = teacher not in NO_MODEL
     teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed) if taught else None
     student_lm = _student(student, student_api_base, student_setting, seed)
-    if embedder is None and embedder_api_base is not None:
-        raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
-    embed = None if embedder is None else embedder_by_name(embedder, embedder_api_base)
+    embed = _embedder(embedder, embedder_api_base)
     how = Resolution(gate=gate, ask_rule=ask_rule, prune=prune)
     stand_in = StandIn(describer or "") if dry_run else None
     describing = Runner(num_threads, max_lm_calls, max_cost, display_progress=True)
@@ -173,6 +172,8 @@ def evaluate(
     compiled: Annotated[
         Path | None, typer.Option(help="program.json of a compile; without it, the bare student.")
     ] = None,
+    embedder: opt.EmbedderName = None,
+    embedder_api_base: opt.ApiBase = None,
     log_dir: Annotated[Path | None, typer.Option(help="Keeps every answer; the same command again goes on.")] = None,
     json: opt.Json = False,
 ) -> None:
@@ -183,7 +184,7 @@ def evaluate(
     write = _describer(describer, describer_api_base, log_dir or Path("runs/evaluation"), describing)
     task = _task(program, data, {split: test}, seed, modality, program_setting, data_setting, bad_images, write)
     if compiled is not None:
-        task = replace(task, program=load_program(task.program, compiled))
+        task = replace(task, program=load_program(task.program, compiled, _embedder(embedder, embedder_api_base)))
     with _resumable(log_dir):
         scores = score(
             replace(task, usage=_used(describing)),
@@ -233,6 +234,12 @@ def _student(name: str, api_base: str | None, settings: list[str] | None, seed: 
     keys = {setting.partition("=")[0] for setting in given}
     defaults = [] if name == "rehearsal" else [pair for pair in STUDENT_SETTINGS if pair.partition("=")[0] not in keys]
     return language_model("student", name, api_base, [*defaults, *given], seed)
+
+
+def _embedder(name: str | None, api_base: str | None) -> Embedder | None:
+    if name is None and api_base is not None:
+        raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
+    return None if name is None else embedder_by_name(name, api_base)
 
 
 @contextlib.contextmanager

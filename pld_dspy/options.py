@@ -35,7 +35,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 MaxRuleTokens = Annotated[int, typer.Option(min=1, help="Budget of the rules in the student's prompt.")]
 EmbedderName = Annotated[
     str | None,
-    typer.Option(help="For clustering: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for real models."),
+    typer.Option(
+        help="For clustering and for --rules-per-question: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for "
+        "real models."
+    ),
 ]
 ClusterSettings = Annotated[
     list[str] | None,

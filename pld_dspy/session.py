@@ -167,7 +167,12 @@ class Session:
         self.run.write("candidates.jsonl", "".join(each.model_dump_json() + "\n" for each in self.candidates))
 
     def resolve(self, max_iterations: int, how: Resolution) -> None:
-        """Phase 3: the versions that the gate accepts, and at the end what each rule is good for."""
+        """Phase 3: the versions that the gate accepts, and at the end what each rule is good for.
+
+        No rounds leave all of it out.
+        """
+        if max_iterations == 0:
+            return
         strata = strata_of(self.student, self.trainset)
         resolver = Resolver(
             build=self.build,

@@ -22,14 +22,6 @@ def test_no_rules_change_nothing():
     assert instruct(student, {}).dump_state() == student.dump_state()
 
 
-def test_a_token_budget_drops_the_least_supported_rule():
-    full = instruct(ScienceQA(), {"answer": RULES}, max_tokens=1000, model="rehearsal").answer.signature.instructions
-    less = instruct(ScienceQA(), {"answer": RULES}, max_tokens=32, model="rehearsal").answer.signature.instructions
-    assert "if small, then big" in full
-    assert "if big, then small" in less
-    assert "if small, then big" not in less
-
-
 def test_rules_reach_every_predictor_of_a_nested_program():
     class Outer(dspy.Module):
         def __init__(self):

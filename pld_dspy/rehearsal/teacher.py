@@ -50,12 +50,12 @@ class Teacher:
         if "rule" in prompt.outputs and "rules" in prompt.fields:
             return {"rule": self._unite(prompt.texts("rules"), topic, rng)}
         if "rule" in prompt.outputs:
-            rule = self._extract(prompt.fields.get("example", ""), topic, rng)
+            rule = self._extract(prompt.fields.get("example", ""), prompt.fields.get("kind", ""), topic, rng)
             return {"rule": rule, "reasoning": "Simulated reasoning."}
         return None
 
-    def _extract(self, example: str, topic: _Topic, rng: random.Random) -> str:
-        skill = next((skill for skill in SKILLS if skill.asks(example)), None)
+    def _extract(self, example: str, kind: str, topic: _Topic, rng: random.Random) -> str:
+        skill = next((skill for skill in SKILLS if skill.asks(example) or skill.name == kind), None)
         return topic.say(skill, rng, self._is_right(rng)) if skill else ""
 
     def _is_right(self, rng: random.Random) -> bool:
