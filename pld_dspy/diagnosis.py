@@ -88,7 +88,12 @@ def failed(predictor: dspy.Predict, answered: Answered) -> bool:
         return False
     labels = answered.example.labels()
     own = [name for name in predictor.signature.output_fields if labels.get(name) not in (None, "")]
-    return not own or any(str(labels[name]).split() != answered.scored.outputs.get(name, "").split() for name in own)
+    said = answered.scored.outputs
+    return not own or any(_plain(labels[name]) != _plain(said.get(name, "")) for name in own)
+
+
+def _plain(value: object) -> str:
+    return " ".join(str(value).casefold().split())
 
 
 def batches(

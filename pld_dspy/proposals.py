@@ -42,10 +42,7 @@ class Step(BaseModel):
 
 
 def obstacle(edit: Edit, rules: RuleSet) -> str | None:
-    """Why an edit cannot be made, or "" if it would change nothing, or None.
-
-    Its rules have to be there, and its texts have to be rules that the rule set does not have yet.
-    """
+    """Why an edit cannot be made, or None: its rules have to be there, and it has to say something new."""
     order = [rule.id for rule in rules.rules]
     if missing := [id for id in edit.ids if id not in order]:
         return f"there is no rule {', '.join(missing)}"
@@ -54,4 +51,4 @@ def obstacle(edit: Edit, rules: RuleSet) -> str | None:
         return problem
     others = {rule.text for rule in rules.rules if edit.operation != "merge" or rule.id not in edit.ids}
     unchanged = edit.operation == "reorder" and sorted(edit.ids, key=order.index) == [*edit.ids]
-    return "" if unchanged or others & {*texts} or len({*texts}) < len(texts) else None
+    return "the rules say so already" if unchanged or others & {*texts} or len({*texts}) < len(texts) else None

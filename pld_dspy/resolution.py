@@ -90,7 +90,8 @@ class Resolver:
     how: Resolution = field(default_factory=Resolution)
     seed: int = 0
     demonstrations: str = field(init=False)  # which small teachers copy into their edits
-    rejected: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))  # by predictor
+    accepted: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))  # by predictor
+    rejected: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
     compared: set[frozenset[str]] = field(default_factory=set)  # pairs of texts that the teacher has judged
 
     def __post_init__(self) -> None:
@@ -134,9 +135,9 @@ class Resolver:
         [edit], name = proposal.edits, proposal.predictor
         shorter = proposal.purpose in SHORTENING
         refused = [step for step in self.rejected[name] if not shorter or step.purpose in SHORTENING or step.lost]
-        problem = obstacle(edit, rules[name])
-        if problem == "" or any(edit.gist == step.edit.gist for step in refused):
+        if any(edit.gist == step.edit.gist for step in [*refused, *self.accepted[name]]):
             return rules
+        problem = obstacle(edit, rules[name])
         if any(quotation(text, self.demonstrations) for text in edit.wordings):
             problem = "copies the demonstration of another task"
         failures = [example_id(example) for example in proposal.failures]
@@ -159,6 +160,7 @@ class Resolver:
         if not verdict.accepted:
             return self._refuse(rules, step)
         self.report(step)
+        self.accepted[name].append(step)
         self.accept(candidate, verdict)
         return candidate
 

@@ -198,13 +198,16 @@ def test_unreadable_repairs_are_passed_over():
     [
         (Edit(operation="delete", ids=("R1",)), None),
         (Edit(operation="revise", ids=("R7",), text="If it was never there, then leave it out"), "there is no rule R7"),
-        (Edit(operation="revise", ids=("R2",), text=RULES["self"]["R2"].text), ""),
-        (Edit(operation="add", text=RULES["self"]["R2"].text), ""),
+        (Edit(operation="revise", ids=("R2",), text=RULES["self"]["R2"].text), "the rules say so already"),
+        (Edit(operation="add", text=RULES["self"]["R2"].text), "the rules say so already"),
         (Edit(operation="add", text="If you do not know, take option (B)"), "names an option by its letter"),
-        (Edit(operation="split", ids=("R2",), texts=("If twice, say it once", "If twice, say it  once")), ""),
+        (
+            Edit(operation="split", ids=("R2",), texts=("If twice, say it once", "If twice, say it  once")),
+            "the rules say so already",
+        ),
         (Edit(operation="revise", ids=("R2",), text="If it is still there, then this is in time"), None),
         (Edit(operation="merge", ids=("R1", "R2"), text=RULES["self"]["R2"].text), None),
-        (Edit(operation="reorder", ids=("R1", "R2")), ""),
+        (Edit(operation="reorder", ids=("R1", "R2")), "the rules say so already"),
         (Edit(operation="reorder", ids=("R2", "R1")), None),
     ],
 )
