@@ -57,7 +57,8 @@ class Pruner:
             shown = self.measurable(rules)[name]
             use = self._use(rules, name, shown)
             idle = [id for id, of in use.items() if not of.helped and not of.hurt]
-            idle = [id for id in idle if id not in self._needed(rules, name, idle)]
+            needed = self._needed(rules, name, idle)
+            idle = [id for id in idle if id not in needed]
             harmful = sorted((id for id, of in use.items() if of.gain < 0), key=lambda id: use[id].gain)
             rules = {**rules, name: rules[name].measured(use)}
             rules = self._without(rules, name, harmful, "validation scores are higher without it", iteration)

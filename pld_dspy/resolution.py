@@ -89,13 +89,15 @@ class Resolver:
     report: Callable[[Step], None]  # called with every decision
     how: Resolution = field(default_factory=Resolution)
     seed: int = 0
+    tasks: dict[str, str] = field(init=False)  # by predictor
     demonstrations: str = field(init=False)  # which small teachers copy into their edits
-    accepted: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))  # by predictor
+    accepted: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
     rejected: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
     compared: set[frozenset[str]] = field(default_factory=set)  # pairs of texts that the teacher has judged
 
     def __post_init__(self) -> None:
         demos = [demo for predictor in self.teacher.predictors() for demo in predictor.demos]
+        self.tasks = {name: of.signature.instructions for name, of in self.build({}).named_predictors()}
         self.demonstrations = "\n".join(str(value) for demo in demos for value in dict(demo).values())
 
     def resolve(self, rules: Rules, max_iterations: int) -> Rules:
@@ -134,8 +136,9 @@ class Resolver:
         """Put the one edit of a proposal to the gate, and return the rules as they stand then."""
         [edit], name = proposal.edits, proposal.predictor
         shorter = proposal.purpose in SHORTENING
-        refused = [step for step in self.rejected[name] if not shorter or step.purpose in SHORTENING or step.lost]
-        if any(edit.gist == step.edit.gist for step in [*refused, *self.accepted[name]]):
+        settled = [step for step in self.rejected[name] if not shorter or step.lost or step.purpose == "compression"]
+        known = self.accepted[name] + settled
+        if proposal.purpose != "pruning" and any(edit.gist == step.edit.gist for step in known):
             return rules
         problem = obstacle(edit, rules[name])
         if any(quotation(text, self.demonstrations) for text in edit.wordings):
@@ -188,7 +191,7 @@ class Resolver:
 
         def ask(question: tuple[str, str]) -> Proposal:
             name, pairs = question
-            reply = self.teacher.contradictions(task=self._tasks()[name], pairs=pairs, rejected=self._reminder(name))
+            reply = self.teacher.contradictions(task=self.tasks[name], pairs=pairs, rejected=self._reminder(name))
             return Proposal("contradiction", name, reply.edits or [])
 
         return self._ask(ask, questions, f"Looking for contradictions, round {iteration}")
@@ -210,7 +213,7 @@ class Resolver:
             failed, figures = describe(program, name, failures, 1)
             passed, more = describe(program, name, successes, 1 + len(figures))
             reply = self.teacher.resolve(
-                task=self._tasks()[name],
+                task=self.tasks[name],
                 rules=rules[name].render(ids=True),
                 rejected=self._reminder(name),
                 failures=failed,
@@ -226,7 +229,7 @@ class Resolver:
 
         def ask(name: str) -> Proposal:
             reply = self.teacher.compress(
-                task=self._tasks()[name], rules=rules[name].render(ids=True), rejected=self._reminder(name)
+                task=self.tasks[name], rules=rules[name].render(ids=True), rejected=self._reminder(name)
             )
             return Proposal("compression", name, reply.edits or [])
 
@@ -261,9 +264,6 @@ class Resolver:
             Answered(example, item, outcome.value or {})
             for example, item, outcome in zip(sample, items, outcomes, strict=True)
         ]
-
-    def _tasks(self) -> dict[str, str]:
-        return {name: predictor.signature.instructions for name, predictor in self.build({}).named_predictors()}
 
     def _reminder(self, predictor: str) -> str:
         latest = self.rejected[predictor][-MOST_REJECTED:]

@@ -12,6 +12,7 @@ from pld_dspy import PLDError, PLDTeleprompter, Teacher
 from pld_dspy.datasets import load
 from pld_dspy.evaluation import Evaluator
 from pld_dspy.rehearsal import rehearsal_lm
+from pld_dspy.resolution import Resolution
 from pld_dspy.runner import Runner
 from programs import SPIQA, ScienceQA
 
@@ -100,10 +101,35 @@ def test_any_module_compiles_with_exact_match_and_a_valset_of_its_own():
     assert compiled.think.signature == student.think.signature
 
 
+def answers_match(example, prediction):
+    return prediction.answer == example.answer
+
+
+def test_a_predictor_without_labels_learns_from_what_the_teacher_did_in_it():
+    asked = []
+
+    def teach(prompt):
+        asked.append(prompt)
+        return world(prompt) if "task" in prompt.fields else dict.fromkeys(prompt.outputs, "yes")
+
+    with dspy.context(lm=scripted(world)):
+        compiled = PLDTeleprompter(
+            answers_match, teacher_lm=scripted(teach), num_threads=1, resolution=Resolution(prune=False)
+        ).compile(TwoSteps(), trainset=examples(4), valset=examples(4))
+    assert set(compiled.pld.rules) == {"think", "decide.predict"}
+    lessons = [prompt.fields for prompt in asked if "rule" in prompt.outputs]
+    thinking, deciding = (
+        [fields for fields in lessons if made in fields["task"]] for made in ("`thought`.", "`answer`.")
+    )
+    assert [fields["example"] for fields in thinking] == [f"question: Is {i} a number?" for i in range(4)]
+    assert {fields["answer"] for fields in thinking} == {"yes"}, "its own output, not the program's label"
+    assert all("thought: yes" in fields["example"] for fields in deciding), "its own inputs"
+
+
 def test_every_predictor_with_labels_learns():
     trainset = [example.copy(thought="yes") for example in examples(4)]
     with dspy.context(lm=scripted(world)):
-        compiled = PLDTeleprompter(lambda example, prediction: prediction.answer == example.answer).compile(
+        compiled = PLDTeleprompter(answers_match, resolution=Resolution(prune=False)).compile(
             TwoSteps(), trainset=trainset, valset=trainset
         )
     assert set(compiled.pld.rules) == {"think", "decide.predict"}
