@@ -25,6 +25,7 @@ test: setup
 bench: setup
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/clustering.py --part continuum --part scale
+	$(BIN)/python benchmarks/resolution.py --seeds 1
 
 lint: setup
 	$(BIN)/ruff check .

@@ -145,10 +145,7 @@ class PLDTeleprompter(Teleprompter):
         """
         trainset, valset = self._data(student, trainset, valset)
         learners = list(labelled_predictors(student, trainset))
-        extraction = teacher if isinstance(teacher, str) else self.extraction
-        extraction = one_of(extraction, EXTRACTIONS[2:] if isinstance(teacher, str) else EXTRACTIONS, "The extraction")
-        if teacher is None:
-            teacher = RationaleTeacher() if extraction == "rewritten rationales" else Teacher()
+        taught_by, extraction = self._teaching(teacher)
         experts = [] if self.expert_rules is None else expert_rules(self.expert_rules, learners)
         if extraction == "none" and not experts:
             raise PLDError("Nothing is extracted and there are no expert rules: give one of the two.")
@@ -168,8 +165,7 @@ class PLDTeleprompter(Teleprompter):
         if self.rules_per_question is not None:
             _check_routing(self.rules_per_question, embedder)
         how = self.resolution or Resolution()
-        teaching = None if isinstance(teacher, str) else teacher
-        session = self._session(student, trainset, valset, teaching, embedder, allowed, extraction, experts)
+        session = self._session(student, trainset, valset, taught_by, embedder, allowed, extraction, experts)
         try:
             session.validate_student()
             micro_rules = [*experts, *session.extract(learners, extraction)]
@@ -185,6 +181,15 @@ class PLDTeleprompter(Teleprompter):
             session.run.status(status, session.runner.usage())
             raise
         return session.finish(how)
+
+    def _teaching(self, teacher: Teacher | str | None) -> tuple[Teacher | None, str]:
+        """Who asks the teacher's model, None for nobody, and where micro-rules come from."""
+        if isinstance(teacher, str):
+            return None, one_of(teacher, EXTRACTIONS[2:], "A teacher without a model")
+        extraction = one_of(self.extraction, EXTRACTIONS, "The extraction")
+        if teacher is None:
+            teacher = RationaleTeacher() if extraction == "rewritten rationales" else Teacher()
+        return teacher, extraction
 
     def _embedder(self, student: dspy.Module) -> Embedder:
         if self.embedder is not None:
