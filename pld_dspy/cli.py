@@ -78,10 +78,8 @@ def compile_(
     ask_rule: opt.AskRule = False,
     prune: opt.Prune = True,
     auto: opt.AutoName = None,
-    max_iterations: Annotated[int | None, typer.Option(min=0, help="Rounds of conflict resolution; 3.")] = None,
-    num_candidates: Annotated[
-        int | None, typer.Option(min=1, max=3, help="Clusterings that are tried on validation; 3.")
-    ] = None,
+    max_iterations: opt.MaxIterations = None,
+    num_candidates: opt.NumCandidates = None,
     max_lm_calls: opt.MaxCalls = None,
     max_cost: opt.MaxCost = None,
     num_threads: opt.Threads = 8,
@@ -102,11 +100,15 @@ def compile_(
         program, data, {"train": train, "val": val, "test": test}, seed, modality, program_setting, data_setting,
         bad_images, stand_in or _describer(describer, describer_api_base, folder, describing),
     )  # fmt: skip
+    before = 2 * len(task.examples["test"]) * len(task.program.predictors()) + describing.teacher.total().calls
+    if max_lm_calls is not None and max_lm_calls <= before:
+        raise PLDError(f"--max-lm-calls {max_lm_calls} leaves nothing for compiling: testing alone takes {before}.")
+    cap = None if max_lm_calls is None else max_lm_calls - before
     if dry_run:
         n_train, n_val = len(task.examples["train"]), len(task.examples["val"])
         allowed = budget(
             auto, n_train, n_val, len(task.program.predictors()),
-            max_iterations=max_iterations, num_candidates=num_candidates, max_lm_calls=max_lm_calls, max_cost=max_cost,
+            max_iterations=max_iterations, num_candidates=num_candidates, max_lm_calls=cap, max_cost=max_cost,
         )  # fmt: skip
         models = {"teacher": teacher_lm.model if teacher_lm else "", "student": student_lm.model}
         used = stand_in if modality.startswith("describe") else None
@@ -115,9 +117,6 @@ def compile_(
         )
         _show(reckoned, tables.plan_table, json)
         return
-    before = 2 * len(task.examples["test"]) * len(task.program.predictors()) + describing.teacher.total().calls
-    if max_lm_calls is not None and max_lm_calls <= before:
-        raise PLDError(f"--max-lm-calls {max_lm_calls} leaves nothing for compiling: testing alone takes {before}.")
     task = replace(task, usage=_used(describing))
     teleprompter = PLDTeleprompter(
         teacher_lm=teacher_lm,
@@ -132,7 +131,7 @@ def compile_(
         max_iterations=max_iterations,
         num_candidates=num_candidates,
         num_threads=num_threads,
-        max_lm_calls=None if max_lm_calls is None else max_lm_calls - before,
+        max_lm_calls=cap,
         max_cost=max_cost,
         log_dir=folder,
         display_progress=True,

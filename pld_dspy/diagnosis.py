@@ -17,6 +17,7 @@ from pld_dspy.examples import example_id, present
 from pld_dspy.rules import HEADER, Rule, RuleSet
 
 Rules = Mapping[str, RuleSet]  # by predictor name
+Pair = tuple[tuple[str, str], tuple[str, str]]  # two rules, each as its id and text
 FOLLOWED = "rule_followed"
 
 
@@ -172,14 +173,15 @@ def rule_named(reply: object, rules: RuleSet) -> str:
     return next((word for word in re.findall(r"\w+", str(reply)) if word in ids), "")
 
 
-def like_pairs(rules: RuleSet, embedder: Embedder) -> Iterator[tuple[str, str]]:
-    """The texts of all pairs of rules, most alike first."""
-    texts = [rule.text for rule in rules.rules]
-    vectors = embed(texts, embedder)
-    first, second = np.triu_indices(len(texts), k=1)
-    likeness = np.einsum("ij,ij->i", vectors[first], vectors[second]) if len(texts) > 1 else np.zeros(0)
-    for place in np.argsort(-likeness, kind="stable"):
-        yield texts[first[place]], texts[second[place]]
+def like_pairs(rules: RuleSet, embedder: Embedder) -> Iterator[Pair]:
+    """All pairs of rules, most alike first, each rule as its id and text."""
+    if len(rules) < 2:
+        return
+    said = [(rule.id, rule.text) for rule in rules.rules]
+    vectors = embed([text for _, text in said], embedder)
+    first, second = np.triu_indices(len(said), k=1)
+    for place in np.argsort(-(vectors @ vectors.T)[first, second], kind="stable"):
+        yield said[first[place]], said[second[place]]
 
 
 def by_likeness(rules: RuleSet, embedder: Embedder) -> list[str]:

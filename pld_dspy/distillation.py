@@ -50,19 +50,20 @@ def best_version(student: float | None, versions: list[Version], last: bool = Fa
         last: return the last version whatever its score, as a loop without a gate does.
 
     Returns:
-        The version, without rules for the student as it came, and a sentence about the choice.
+        The version, with no rules for the student as it came, and a sentence about the choice.
     """
     if last and versions:
         return versions[-1], f"The last of {len(versions)} versions of the rules is returned, as the gate is off."
+    as_it_came = Version({name: RuleSet() for version in versions[:1] for name in version.rules}, student)
     known = [(version.score, number) for number, version in enumerate(versions) if version.score is not None]
     score, number = max(known, default=(0.0, -1))
     if not known or student is None:
-        return Version({}, student), "No rules were validated: the student is returned as it came."
+        return as_it_came, "No rules were validated: the student is returned as it came."
     if score <= student:
         return (
-            Version({}, student),
+            as_it_came,
             f"No rules scored better on the validation set than the student as it came ({score:.1%} at best against "
             f"{student:.1%}): it is returned as it came.",
         )
-    which = "The clustered rules are" if number == 0 else f"Version {number} of the rules is"
+    which = "The clustered rules are" if number == 0 else f"Version {number} of the rules (rules/{number:03d}.json) is"
     return versions[number], f"{which} returned: best on the validation set, {score:.1%} against {student:.1%} without."

@@ -1,50 +1,58 @@
 """Changes to a rule set, as the teacher proposes them and as a rule's history keeps them."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pld_dspy.wording import Text
 
-# Fewest and most rules that an operation names, and fewest and most texts that it brings; None for any number.
-OPERATIONS: Mapping[str, tuple[tuple[int, int | None], tuple[int, int | None]]] = {
-    "revise": ((1, 1), (1, 1)),
-    "add": ((0, 0), (1, 1)),
-    "merge": ((2, None), (1, 1)),
-    "split": ((1, 1), (2, None)),
-    "delete": ((1, None), (0, 0)),
-    "reorder": ((2, None), (0, 0)),
+# Fewest and most rules that an operation names (None for any number), and fewest texts that it brings.
+OPERATIONS: Mapping[str, tuple[int, int | None, int]] = {
+    "revise": (1, 1, 1),
+    "add": (0, 0, 1),
+    "merge": (2, None, 1),
+    "split": (1, 1, 2),
+    "delete": (1, None, 0),
+    "reorder": (2, None, 0),
 }
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) and value else () if value in (None, "") else value
 
 
 class Edit(BaseModel):
     """One change to a rule set. Rules are named by their ids; a text that names none is no edit of them.
 
-    `reorder` puts the rules that it names into the order in which it names them, on the places that they have.
+    `reorder` puts the rules that it names into the order in which it names them, on the places that they have. What
+    is missing in an edit is its `fault` and no error, so that one bad edit does not lose the others of a reply.
     """
 
     model_config = ConfigDict(frozen=True)
 
     operation: Literal["revise", "add", "merge", "split", "delete", "reorder"]
-    ids: tuple[str, ...] = Field(
+    ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         default=(),
         description="ids of the rules it changes; none for add, one for revise and split, two or more for merge and "
         "reorder",
     )
     text: Text = Field(default="", description="the new wording, for revise, add and merge")
-    texts: tuple[Text, ...] = Field(default=(), description="the new wordings, two or more, for split only")
+    texts: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="the new wordings, two or more, for split only"
+    )
     reason: Text = Field(default="", description="which cases it mends and why")
 
-    @model_validator(mode="after")
-    def _complete(self) -> "Edit":
-        (fewest, most), (fewest_texts, most_texts) = OPERATIONS[self.operation]
+    @property
+    def fault(self) -> str | None:
+        """What keeps the edit from being made on any rule set, or None."""
+        fewest, most, texts = OPERATIONS[self.operation]
         named = len(set(self.ids))
         if named < fewest or named < len(self.ids) or (most is not None and named > most):
-            raise ValueError(f"{self.operation} cannot name {len(self.ids)} rules")
-        if len(self.wordings) < fewest_texts or (most_texts and len(self.wordings) > most_texts):
-            raise ValueError(f"{self.operation} needs {'a text' if fewest_texts == 1 else 'two texts or more'}")
-        return self
+            return f"{self.operation} cannot name {len(self.ids)} rules"
+        if len(self.wordings) < texts:
+            return f"{self.operation} needs {'a text' if texts == 1 else 'two texts or more'}"
+        return None
 
     @property
     def wordings(self) -> tuple[str, ...]:

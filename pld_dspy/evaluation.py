@@ -45,8 +45,8 @@ class Evaluation(BaseModel):
 
     @property
     def score(self) -> float:
-        """Mean score, a fraction."""
-        return sum(item.score for item in self.items) / len(self.items)
+        """Mean score, a fraction; the same in any order of the examples."""
+        return math.fsum(item.score for item in self.items) / len(self.items)
 
     @property
     def errors(self) -> int:

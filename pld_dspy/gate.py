@@ -1,5 +1,6 @@
 """The gate of conflict resolution: whether an edit of the rules is taken, on evidence from paired comparisons."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -83,8 +84,8 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int = 0) -> C
         p_value = float(test.pvalue)
     return Comparison(
         n=len(differences),
-        before=float(np.mean(before)),
-        after=float(np.mean(after)),
+        before=math.fsum(before) / len(before),
+        after=math.fsum(after) / len(after),
         fixed=fixed,
         broken=broken,
         p_value=p_value,
@@ -119,6 +120,7 @@ class Gate:
         candidate: dspy.Module,
         failures: Sequence[dspy.Example] = (),
         equal_is_enough: bool = False,
+        at_once: bool = False,
     ) -> Verdict:
         """Decide on a candidate.
 
@@ -127,6 +129,7 @@ class Gate:
             candidate: the program with the edit.
             failures: training examples that the edit was written for.
             equal_is_enough: accept an equal score too, as for an edit that makes the rules shorter.
+            at_once: ask the whole validation set without the first part, as where most scores are known.
 
         Raises:
             BudgetSpent: the budget ended before the verdict.
@@ -141,7 +144,7 @@ class Gate:
                 what = f"the {tried.n} failures" if tried.n > 1 else "the failure"
                 return Verdict(accepted=False, why=f"mends none of {what} it was written for", mended=0)
         first = self.valset[: self.minibatch]
-        if 0 < len(first) < len(self.valset):
+        if 0 < len(first) < len(self.valset) and not at_once:
             part = self._compare(current, candidate, first, "Trying an edit on a minibatch")
             if part.gain < 0:
                 why = f"loses on a minibatch: {_counts(part)}"

@@ -69,7 +69,12 @@ AutoName = Annotated[
     typer.Option(help="Sets what is not given of the rounds, the candidates and the cap on calls."),
 ]
 RulesPerQuestion = Annotated[
-    int | None, typer.Option(min=1, help="Put only so many rules into a question's prompt, the nearest to it.")
+    int | None,
+    typer.Option(min=1, max=1000, help="Put only so many rules into a question's prompt, the nearest to it."),
 ]
+MaxIterations = Annotated[
+    int | None, typer.Option(min=0, help="Rounds of conflict resolution; 3. With 0 nothing is pruned either.")
+]
+NumCandidates = Annotated[int | None, typer.Option(min=1, max=3, help="Clusterings that are tried on validation; 3.")]
 MaxCalls = Annotated[int | None, typer.Option(min=1, help="After so many calls, no more are started.")]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="US dollars that compiling may cost.")]

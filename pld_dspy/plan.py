@@ -103,18 +103,20 @@ def plan(
         )
         for of in predictors.values()
     )
-    p, taught = len(outputs), bool(models["teacher"])
+    taught, traces = bool(models["teacher"]), len(predictors) > 1 and extraction == "examples"
+    p = len(predictors) if taught and traces else len(outputs)  # traces teach predictors without labels, too
     rounds = allowed.max_iterations if taught else 0
     diagnosed = min(how.diagnosed, n["train"])
     replies = rounds * p * (math.ceil(diagnosed / how.failures_per_call) + 2)  # contradictions and compression are two
     extractions = ATTEMPTS * n["train"] * p if taught and extraction not in ("rationales", "none") else 0
-    traced = n["train"] * len(predictors) if extractions and len(predictors) > 1 else 0
+    traced = n["train"] * len(predictors) if taught and traces else 0
     unions = allowed.num_candidates * (n["train"] * p // 2) if taught else 0
     tried, used = replies * EDITS * (2 * how.failures_per_call + n["val"]), 0.0
     if how.gate == "off":
         tried = n["val"]
     elif how.prune:
-        used = p * n["val"] * (2 + 2 * math.log2(max(max_rule_tokens / RULE_TOKENS, 1)))
+        held = max(max_rule_tokens / RULE_TOKENS, 1)  # rules; use is measured of up to twice as many, then of these
+        used = p * n["val"] * (8 + 2 * math.log2(2 * held) + 2 * math.log2(held))
     looked_at = rounds * diagnosed * (1 + how.ask_rule)
     untested = (n["val"] + allowed.num_candidates * n["val"] + looked_at + tried + used) * len(predictors)
     asked = extractions + unions + replies + traced

@@ -12,6 +12,7 @@ from pld_dspy.rules import RuleSet
 from pld_dspy.wording import flaw
 
 Purpose = Literal["contradiction", "repair", "compression", "pruning"]
+SAID = "the rules say so already"
 SHORTENING = ("compression", "pruning")  # purposes for which an equal score is enough
 
 
@@ -36,13 +37,16 @@ class Step(BaseModel):
     verdict: Verdict
 
     @property
-    def lost(self) -> bool:
-        """Whether it was found to lower the score, which rules it out even where an equal score is enough."""
-        return self.verdict.comparison is not None and self.verdict.comparison.gain < 0
+    def final(self) -> bool:
+        """Whether the verdict holds where an equal score is enough, too."""
+        lost = self.verdict.comparison is not None and self.verdict.comparison.gain < 0
+        return self.verdict.accepted or lost or self.purpose in SHORTENING
 
 
 def obstacle(edit: Edit, rules: RuleSet) -> str | None:
     """Why an edit cannot be made, or None: its rules have to be there, and it has to say something new."""
+    if edit.fault:
+        return edit.fault
     order = [rule.id for rule in rules.rules]
     if missing := [id for id in edit.ids if id not in order]:
         return f"there is no rule {', '.join(missing)}"
@@ -51,4 +55,4 @@ def obstacle(edit: Edit, rules: RuleSet) -> str | None:
         return problem
     others = {rule.text for rule in rules.rules if edit.operation != "merge" or rule.id not in edit.ids}
     unchanged = edit.operation == "reorder" and sorted(edit.ids, key=order.index) == [*edit.ids]
-    return "the rules say so already" if unchanged or others & {*texts} or len({*texts}) < len(texts) else None
+    return SAID if unchanged or others & {*texts} or len({*texts}) < len(texts) else None

@@ -15,7 +15,7 @@ from pld_dspy.resolution import Resolver
 from pld_dspy.rule_use import measure_use
 from pld_dspy.rules import RuleSet, RuleUse
 
-MOST_LOOKED_AT = 40  # training examples that idle rules come from
+LOOKED_AT = 2  # training examples that an idle rule comes from
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Pruner:
     def prune(self, rules: Rules, iteration: int) -> Rules:
         """Take out rules that are harmful or idle on the validation set, if the gate finds no loss without them.
 
-        An idle rule stays if answers to the training examples that it comes from become wrong without it: a small
-        validation set has no question for every rule.
+        An idle rule stays if an answer to one of two training examples that it comes from becomes worse without the
+        idle rules: a small validation set has no question for every rule.
 
         Args:
             rules: by predictor.
             iteration: the number of the steps that are reported.
 
         Returns:
-            The rules that are left, each with its use.
+            The rules that are left in the prompt, each with its use there.
 
         Raises:
             BudgetSpent: the budget ended first; what was accepted until then was reported.
@@ -63,7 +63,9 @@ class Pruner:
             rules = {**rules, name: rules[name].measured(use)}
             rules = self._without(rules, name, harmful, "validation scores are higher without it", iteration)
             rules = self._without(rules, name, idle, "no answer changes without it", iteration)
-        return rules
+        # What has gone may have stood in for what is left, and made room for it in the prompt.
+        rules = self.resolver.in_prompt(rules)
+        return {name: of.measured(self._use(rules, name, of)) for name, of in rules.items()}
 
     def _use(self, rules: Rules, name: str, shown: RuleSet) -> dict[str, RuleUse]:
         valset = self.resolver.gate.valset
@@ -83,8 +85,13 @@ class Pruner:
         for rule in rules[name].rules:
             for id in rule.examples if rule.id in idle else ():
                 sources.setdefault(id, []).append(rule.id)
-        own = [example for example in self.resolver.trainset if example_id(example) in sources]
-        own = random.Random(self.seed).sample(own, min(len(own), MOST_LOOKED_AT))
+        drawn = random.Random(self.seed).sample(list(self.resolver.trainset), len(self.resolver.trainset))
+        own, seen = [], dict.fromkeys(idle, 0)
+        for example in drawn:
+            of = sources.get(example_id(example), ())
+            if any(seen[id] < LOOKED_AT for id in of):
+                own.append(example)
+                seen |= {id: seen[id] + 1 for id in of}
         if not own:
             return set()
         rest = rules[name].keep({rule.id for rule in rules[name].rules} - {*idle})

@@ -1,10 +1,11 @@
 """Phase 3: the teacher repairs the rules, edit by edit, and a gate on validation data decides about each."""
 
+import logging
 import random
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar, get_args
 
 import dspy
@@ -13,6 +14,7 @@ from pld_dspy.clustering import Embedder
 from pld_dspy.diagnosis import (
     FOLLOWED,
     Answered,
+    Pair,
     Rules,
     asking,
     batches,
@@ -22,15 +24,20 @@ from pld_dspy.diagnosis import (
     strata_values,
     stratified,
 )
+from pld_dspy.edits import Edit
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Evaluator
 from pld_dspy.examples import example_id
 from pld_dspy.gate import Gate, Strictness, Verdict
-from pld_dspy.proposals import SHORTENING, Proposal, Step, obstacle
+from pld_dspy.proposals import SAID, SHORTENING, Proposal, Step, obstacle
+from pld_dspy.rules import RuleSet
 from pld_dspy.runner import Runner
 from pld_dspy.teacher import Teacher
 from pld_dspy.wording import quotation
 
+log = logging.getLogger(__name__)
+
+COPIED_WORDS = 12  # as many words of a demonstration's rule in a row are a copy
 MOST_PAIRS = 10  # of like rules that the teacher is shown at once
 MOST_REJECTED = 20  # edits that it is reminded of, the latest ones
 
@@ -62,9 +69,9 @@ class Resolution:
     def __post_init__(self) -> None:
         if self.gate not in get_args(Strictness):
             raise PLDError(f"The gate is {', '.join(get_args(Strictness))}, not {self.gate!r}.")
-        for name in ("diagnosed", "failures_per_call"):
-            if getattr(self, name) < 1:
-                raise PLDError(f"{name} is at least 1, not {getattr(self, name)!r}.")
+        for name, least in (("diagnosed", 1), ("failures_per_call", 1), ("successes_per_call", 0)):
+            if getattr(self, name) < least:
+                raise PLDError(f"{name} is at least {least}, not {getattr(self, name)!r}.")
 
 
 @dataclass
@@ -91,14 +98,15 @@ class Resolver:
     seed: int = 0
     tasks: dict[str, str] = field(init=False)  # by predictor
     demonstrations: str = field(init=False)  # which small teachers copy into their edits
-    accepted: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
-    rejected: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
-    compared: set[frozenset[str]] = field(default_factory=set)  # pairs of texts that the teacher has judged
+    tried: dict[tuple[object, ...], Step] = field(default_factory=dict)  # by the edit and what it was to change
+    compared: set[Pair] = field(default_factory=set)  # that the teacher has judged
 
     def __post_init__(self) -> None:
         demos = [demo for predictor in self.teacher.predictors() for demo in predictor.demos]
         self.tasks = {name: of.signature.instructions for name, of in self.build({}).named_predictors()}
-        self.demonstrations = "\n".join(str(value) for demo in demos for value in dict(demo).values())
+        edits = [edit for demo in demos for edit in demo.get("edits", [])]
+        texts = [str(demo.get("rule", "")) for demo in demos] + [text for edit in edits for text in edit.wordings]
+        self.demonstrations = "\n".join(texts)
 
     def resolve(self, rules: Rules, max_iterations: int) -> Rules:
         """Look for contradictions and failures, let the teacher propose edits, and take those that the gate lets pass.
@@ -136,13 +144,19 @@ class Resolver:
         """Put the one edit of a proposal to the gate, and return the rules as they stand then."""
         [edit], name = proposal.edits, proposal.predictor
         shorter = proposal.purpose in SHORTENING
-        settled = [step for step in self.rejected[name] if not shorter or step.lost or step.purpose == "compression"]
-        known = self.accepted[name] + settled
-        if proposal.purpose != "pruning" and any(edit.gist == step.edit.gist for step in known):
+        meant = () if edit.wordings else tuple(rule.text for rule in rules[name].rules if rule.id in edit.ids)
+        key = (name, edit.gist, meant)
+        earlier = self.tried.get(key)
+        if earlier and proposal.purpose != "pruning" and (not shorter or earlier.final):
             return rules
         problem = obstacle(edit, rules[name])
-        if any(quotation(text, self.demonstrations) for text in edit.wordings):
+        taken = any(step.verdict.accepted and step.edit.gist == edit.gist for step in self.tried.values())
+        if problem == SAID and taken:
+            return rules  # proposed for other failures, too
+        if any(quotation(text, self.demonstrations, COPIED_WORDS) for text in edit.wordings):
             problem = "copies the demonstration of another task"
+        if proposal.purpose == "compression" and problem is None:
+            problem = self._no_shortening(edit, rules[name])
         failures = [example_id(example) for example in proposal.failures]
         step = Step(
             iteration=iteration,
@@ -153,52 +167,52 @@ class Resolver:
             authors=sorted({author for rule in rules[name].rules if rule.id in edit.ids for author in rule.authors}),
             verdict=Verdict(accepted=False, why=problem or ""),
         )
-        if problem is not None:
-            return self._refuse(rules, step)
-        candidate = {**rules, name: rules[name].apply([edit], failures)}
-        if proposal.purpose == "compression" and self._length(candidate) > self._length(rules):
-            return rules
-        verdict = self.gate.judge(self.build(rules), self.build(candidate), proposal.failures, equal_is_enough=shorter)
-        step = step.model_copy(update={"verdict": verdict})
-        if not verdict.accepted:
-            return self._refuse(rules, step)
+        if problem is None:
+            candidate = {**rules, name: rules[name].apply([edit], failures)}
+            verdict = self.gate.judge(
+                self.build(rules),
+                self.build(candidate),
+                proposal.failures,
+                equal_is_enough=shorter,
+                at_once=proposal.purpose == "pruning",
+            )
+            step = step.model_copy(update={"verdict": verdict})
+        self.tried[key] = step
         self.report(step)
-        self.accepted[name].append(step)
+        if not step.verdict.accepted:
+            return rules
         self.accept(candidate, verdict)
         return candidate
 
-    def _refuse(self, rules: Rules, step: Step) -> Rules:
-        self.report(step)
-        self.rejected[step.predictor].append(step)
-        return rules
-
-    def _length(self, rules: Rules) -> int:
-        return sum(len(of.render()) for of in self.in_prompt(rules).values())
+    def _no_shortening(self, edit: Edit, rules: RuleSet) -> str | None:
+        if edit.operation not in ("merge", "revise"):
+            return "only merging and revising shorten rules without a loss"
+        shorter = len(rules.apply([edit]).render()) < len(rules.render())
+        return None if shorter else "does not make the rules shorter"
 
     def _contradictions(self, rules: Rules, iteration: int) -> list[Proposal]:
         """Ask the teacher about the rules that are most alike, each pair once."""
         questions = []
         for name, of in self.in_prompt(rules).items():
-            pairs = [pair for pair in like_pairs(of, self.embedder) if frozenset(pair) not in self.compared][
-                :MOST_PAIRS
-            ]
-            self.compared |= {frozenset(pair) for pair in pairs}
-            by_text = {rule.text: rule.id for rule in of.rules}
-            if pairs:
-                told = [f"Pair {number}\n" + "\n".join(f"{by_text[text]}: {text}" for text in pair)
-                        for number, pair in enumerate(pairs, start=1)]  # fmt: skip
-                questions.append((name, "\n\n".join(told)))
+            new = (pair for pair in like_pairs(of, self.embedder) if pair not in self.compared)
+            if pairs := list(islice(new, MOST_PAIRS)):
+                questions.append((name, pairs))
 
-        def ask(question: tuple[str, str]) -> Proposal:
+        def ask(question: tuple[str, list[Pair]]) -> Proposal:
             name, pairs = question
-            reply = self.teacher.contradictions(task=self.tasks[name], pairs=pairs, rejected=self._reminder(name))
+            told = "\n\n".join(
+                f"Pair {number}\n" + "\n".join(f"{id}: {text}" for id, text in pair)
+                for number, pair in enumerate(pairs, start=1)
+            )
+            reply = self.teacher.contradictions(task=self.tasks[name], pairs=told, rejected=self._reminder(name))
+            self.compared.update(pairs)
             return Proposal("contradiction", name, reply.edits or [])
 
         return self._ask(ask, questions, f"Looking for contradictions, round {iteration}")
 
     def _repairs(self, rules: Rules, iteration: int) -> list[Proposal]:
         """Ask the teacher about the failures under `rules`, a few at a time, for each predictor."""
-        program = self.build(rules)
+        program, shown = self.build(rules), self.in_prompt(rules)
         answered = self._answered(program, rules, iteration)
         questions = [
             (name, *batch)
@@ -214,7 +228,7 @@ class Resolver:
             passed, more = describe(program, name, successes, 1 + len(figures))
             reply = self.teacher.resolve(
                 task=self.tasks[name],
-                rules=rules[name].render(ids=True),
+                rules=shown[name].render(ids=True),
                 rejected=self._reminder(name),
                 failures=failed,
                 successes=passed,
@@ -227,19 +241,23 @@ class Resolver:
     def _compressions(self, rules: Rules, iteration: int) -> list[Proposal]:
         """Ask the teacher for shorter rules."""
 
+        shown = self.in_prompt(rules)
+
         def ask(name: str) -> Proposal:
             reply = self.teacher.compress(
-                task=self.tasks[name], rules=rules[name].render(ids=True), rejected=self._reminder(name)
+                task=self.tasks[name], rules=shown[name].render(ids=True), rejected=self._reminder(name)
             )
             return Proposal("compression", name, reply.edits or [])
 
-        return self._ask(ask, [name for name in rules if len(rules[name])], f"Shortening the rules, round {iteration}")
+        return self._ask(ask, [name for name in shown if len(shown[name])], f"Shortening the rules, round {iteration}")
 
     def _ask(
         self, ask: Callable[[Question], Proposal], questions: Sequence[Question], description: str
     ) -> list[Proposal]:
         with self.teacher_context():
             outcomes = self.runner.map(ask, questions, description)
+        if lost := [outcome.error for outcome in outcomes if outcome.value is None]:
+            log.warning("%s: %d of %d replies could not be used: %s", description, len(lost), len(outcomes), lost[0])
         return [outcome.value for outcome in outcomes if outcome.value is not None]
 
     def _answered(self, program: dspy.Module, rules: Rules, iteration: int) -> list[Answered]:
@@ -266,5 +284,6 @@ class Resolver:
         ]
 
     def _reminder(self, predictor: str) -> str:
-        latest = self.rejected[predictor][-MOST_REJECTED:]
+        refused = [step for step in self.tried.values() if step.predictor == predictor and not step.verdict.accepted]
+        latest = refused[-MOST_REJECTED:]
         return "\n".join(f"{step.edit} ({step.verdict.why})" for step in latest)

@@ -16,6 +16,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.examples import present
 from pld_dspy.rules import RuleSet, RuleText
 
+MOST_ROUTED = 1_000  # rules in a prompt
 _SERVER = "server:"  # before the name of an embedder at an address of its own, which is not saved
 
 
@@ -24,7 +25,7 @@ class Routing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    k: int = Field(ge=1, le=1000, strict=True)  # rules in a prompt at most
+    k: int = Field(ge=1, le=MOST_ROUTED, strict=True)  # rules in a prompt at most
     embedder: str  # a name that `embedder` takes, or what `RoutedPredict` calls the embedder that it was given
     task: str  # the predictor's own instructions
     rules: tuple[RuleText, ...]  # in the order of the prompt

@@ -142,14 +142,15 @@ class RuleSet(BaseModel):
     def within(self, max_tokens: int | None, count_tokens: Callable[[str], int]) -> "RuleSet":
         """The rules that fit a token budget, in the order of the prompt.
 
-        The rules whose use is measured are taken first, those with most use for a token in front, then the best
-        supported ones. A rule that does not fit any more is passed over.
+        The rules whose use is measured are taken first, those with most use for a token in front; then those that were
+        edited, which an edit's gain speaks for; then the best supported ones. A rule that does not fit any more is
+        passed over.
         """
         if max_tokens is None or count_tokens(self.render()) <= max_tokens:
             return self
         cost = {rule.id: count_tokens(f"\n- {rule.text}") for rule in self.rules}
         worth = {rule.id: rule.use.gain / cost[rule.id] if rule.use else float("-inf") for rule in self.rules}
-        wanted = sorted(self.rules, key=lambda rule: (-worth[rule.id], -rule.support))
+        wanted = sorted(self.rules, key=lambda rule: (-worth[rule.id], not rule.edits, -rule.support))
         kept, used = set(), count_tokens(HEADER)
         for rule in wanted:
             if used + cost[rule.id] <= max_tokens:
@@ -175,13 +176,15 @@ class RuleSet(BaseModel):
             examples: ids of the examples that gave rise to the edits; added rules come from them.
 
         Raises:
-            PLDError: an edit names a rule that is not there (any more).
+            PLDError: an edit is incomplete, or names a rule that is not there (any more).
         """
         rules, version = list(self.rules), self.version + 1
         # A person may have numbered further rules by hand.
         last_id = max([self.last_id, *(int(rule.id[1:]) for rule in rules if _NUMBERED.fullmatch(rule.id))])
         for edit in edits:
             places = {rule.id: place for place, rule in enumerate(rules)}
+            if edit.fault:
+                raise PLDError(f"An edit cannot be made: {edit.fault}.")
             unknown = [id for id in edit.ids if id not in places]
             if unknown:
                 raise PLDError(f"The edit '{edit.operation}' names {', '.join(unknown)}, which is not in the rule set.")

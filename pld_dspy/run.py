@@ -109,6 +109,11 @@ class RunFolder:
         """Read a JSONL file back; a line that an interruption cut short is left out."""
         return [] if self.path is None else read_lines(self.path / name, kind)
 
+    def clear(self, folder: str) -> None:
+        """Remove the JSON files of a folder, which an interrupted run may have left."""
+        for path in (self.path / folder).glob("*.json") if self.path is not None else ():
+            path.unlink()
+
     def write_rules(self, rules: Mapping[str, RuleSet], number: int) -> None:
         """Write a version of all predictors' rules as rules/NNN.json."""
         self.write(f"rules/{number:03d}.json", {name: of.model_dump(mode="json") for name, of in rules.items()})

@@ -110,7 +110,7 @@ class Session:
         """
         if source == "none":
             return []
-        lessons = self._lessons(predictors)
+        lessons = self._lessons(predictors, traced=source == "examples")
         if source == "rationales" or self.teacher is None:
             return from_rationales(lessons)
         found = {(rule.predictor, rule.example): rule for rule in self.run.lines("micro_rules.jsonl", MicroRule)}
@@ -167,10 +167,7 @@ class Session:
         self.run.write("candidates.jsonl", "".join(each.model_dump_json() + "\n" for each in self.candidates))
 
     def resolve(self, max_iterations: int, how: Resolution) -> None:
-        """Phase 3: the versions that the gate accepts, and at the end what each rule is good for.
-
-        No rounds leave all of it out.
-        """
+        """Phase 3, unless there are no rounds: the versions that the gate accepts, and what each rule is good for."""
         if max_iterations == 0:
             return
         strata = strata_of(self.student, self.trainset)
@@ -248,14 +245,14 @@ class Session:
     def _tasks(self) -> dict[str, str]:
         return {name: predictor.signature.instructions for name, predictor in self.student.named_predictors()}
 
-    def _lessons(self, predictors: Sequence[str]) -> list[Lesson]:
+    def _lessons(self, predictors: Sequence[str], traced: bool) -> list[Lesson]:
         """The training examples as the teacher gets them, for each predictor that can learn from them.
 
         In a program with several predictors, a predictor's own inputs are shown where the teacher's model got the
         answer right, and its own outputs stand in for labels that there are not.
         """
         turns: dict[str, dict[str, Turn]] = {}
-        if self.teacher is not None and len(self.student.predictors()) > 1:
+        if traced and len(self.student.predictors()) > 1:
             with self.teaching():
                 turns = passed_traces(self.student, self.trainset, self.metric, self.teacher_lm, self.runner)
         found = []
@@ -271,6 +268,7 @@ class Session:
         of = _by_predictor(micro_rules)
         self.run.write("clusters.json", {name: written(of[name], found) for name, found in clusterings.items()})
         self.versions.clear()
+        self.run.clear("rules")
         self._keep(version)
 
     def _held(self, micro_rules: Sequence[MicroRule]) -> int:

@@ -21,7 +21,7 @@ from pld_dspy.experts import Expertise, expert_rules
 from pld_dspy.models import described
 from pld_dspy.rationales import RationaleTeacher
 from pld_dspy.resolution import Resolution
-from pld_dspy.routing import saved_name
+from pld_dspy.routing import MOST_ROUTED, Routing, route, saved_name
 from pld_dspy.rules import MicroRule
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import BudgetSpent, Runner
@@ -63,7 +63,7 @@ class PLDTeleprompter(Teleprompter):
         rules_per_question: with a number, a question's prompt holds only so many rules, the nearest to it.
         auto: "light", "medium" or "heavy" sets those of the next three that are not given; `budgets.budget` says what
             each means.
-        max_iterations: rounds of conflict resolution; 0 leaves it out. By default 3.
+        max_iterations: rounds of conflict resolution; 0 leaves it out, with pruning. By default 3.
         num_candidates: clusterings whose rules are tried on the validation set, at most 3 (the default): the best of
             the search and the best with half and a quarter of its clusters; 1 leaves the choice to the search.
         max_lm_calls: when so many calls have been made, the best program so far is returned. A run that was interrupted
@@ -146,7 +146,9 @@ class PLDTeleprompter(Teleprompter):
         trainset, valset = self._data(student, trainset, valset)
         learners = list(labelled_predictors(student, trainset))
         taught_by, extraction = self._teaching(teacher)
-        experts = [] if self.expert_rules is None else expert_rules(self.expert_rules, learners)
+        several = extraction == "examples" and len(student.predictors()) > 1  # traces teach those without labels, too
+        taught = [name for name, _ in student.named_predictors()] if several else learners
+        experts = [] if self.expert_rules is None else expert_rules(self.expert_rules, taught)
         if extraction == "none" and not experts:
             raise PLDError("Nothing is extracted and there are no expert rules: give one of the two.")
         clustering = clustering_settings(self.clustering, self.seed)
@@ -163,7 +165,7 @@ class PLDTeleprompter(Teleprompter):
         embedder = self._embedder(student)
         check(embedder)
         if self.rules_per_question is not None:
-            _check_routing(self.rules_per_question, embedder)
+            _check_routing(self.rules_per_question, student, learners, embedder)
         how = self.resolution or Resolution()
         session = self._session(student, trainset, valset, taught_by, embedder, allowed, extraction, experts)
         try:
@@ -185,10 +187,15 @@ class PLDTeleprompter(Teleprompter):
     def _teaching(self, teacher: Teacher | str | None) -> tuple[Teacher | None, str]:
         """Who asks the teacher's model, None for nobody, and where micro-rules come from."""
         if isinstance(teacher, str):
+            if self.extraction not in ("examples", teacher):
+                raise PLDError(f"The teacher {teacher!r} does not go with the extraction {self.extraction!r}.")
             return None, one_of(teacher, EXTRACTIONS[2:], "A teacher without a model")
         extraction = one_of(self.extraction, EXTRACTIONS, "The extraction")
+        rewriting = extraction == "rewritten rationales"
         if teacher is None:
-            teacher = RationaleTeacher() if extraction == "rewritten rationales" else Teacher()
+            teacher = RationaleTeacher() if rewriting else Teacher()
+        if rewriting != isinstance(teacher, RationaleTeacher) and extraction in EXTRACTIONS[:2]:
+            raise PLDError("A RationaleTeacher, and no other teacher, goes with the extraction 'rewritten rationales'.")
         return teacher, extraction
 
     def _embedder(self, student: dspy.Module) -> Embedder:
@@ -277,14 +284,16 @@ class PLDTeleprompter(Teleprompter):
         )
 
 
-def _check_routing(rules_per_question: int, embedder: Embedder) -> None:
-    if not isinstance(rules_per_question, int) or rules_per_question < 1:
-        raise PLDError(f"rules_per_question is a whole number from 1 on, or None, not {rules_per_question!r}.")
+def _check_routing(rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: Embedder) -> None:
+    if type(rules_per_question) is not int or not 1 <= rules_per_question <= MOST_ROUTED:
+        raise PLDError(f"rules_per_question is a whole number from 1 to {MOST_ROUTED}, not {rules_per_question!r}.")
     if saved_name(embedder) is None:
         raise PLDError(
             f"A program that chooses rules by {described_embedder(embedder)} could not be saved: name an embedder as "
             "the command line does."
         )
+    nothing = Routing(k=rules_per_question, embedder="", task="", rules=())
+    route(student, dict.fromkeys(learners, nothing), embedder)  # refuses predictors that cannot be routed
 
 
 def _student_lm(student: dspy.Module) -> dspy.BaseLM:

@@ -63,11 +63,11 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
     return None
 
 
-def quotation(rule: str, text: str) -> str | None:
-    """The first words of a text that a rule repeats, seven in a row, or None."""
+def quotation(rule: str, text: str, n: int = QUOTED_WORDS) -> str | None:
+    """The first words of a text that a rule repeats, n in a row, or None."""
     words, there = _WORD.findall(rule.casefold()), " ".join(_WORD.findall(text.casefold()))
-    for start in range(len(words) - QUOTED_WORDS + 1):
-        span = " ".join(words[start : start + QUOTED_WORDS])
+    for start in range(len(words) - n + 1):
+        span = " ".join(words[start : start + n])
         if f" {span} " in f" {there} ":
             return span
     return None

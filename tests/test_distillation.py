@@ -17,7 +17,7 @@ def test_the_version_with_the_best_score_comes_back():
     of = versions(0.4, 0.8, 0.6)
     found, why = best_version(0.5, of)
     assert found is of[1]
-    assert why == "Version 1 of the rules is returned: best on the validation set, 80.0% against 50.0% without."
+    assert why == "Version 1 of the rules (rules/001.json) is returned: best on the validation set, 80.0% against 50.0% without."
 
 
 def test_the_clustered_rules_are_called_so():
@@ -37,7 +37,7 @@ def test_of_equal_scores_the_latest_version_comes_back():
 @pytest.mark.parametrize("best", [0.5, 0.375])
 def test_rules_that_do_not_beat_the_student_are_not_returned(best):
     found, why = best_version(0.5, versions(0.25, best))
-    assert found == Version({}, 0.5)
+    assert found == Version({"self": RuleSet()}, 0.5)
     assert "50.0%" in why
     assert f"{best:.1%}" in why
     assert "as it came" in why
@@ -56,12 +56,12 @@ def test_versions_without_a_score_are_passed_over():
 )
 def test_without_scores_to_compare_the_student_comes_back_as_it_came(student, of):
     found, why = best_version(student, of)
-    assert found == Version({}, student)
+    assert found == Version({"self": RuleSet()} if of else {}, student)
     assert why == "No rules were validated: the student is returned as it came."
 
 
 def test_a_version_that_scores_nothing_does_not_beat_a_student_that_scores_nothing():
-    assert best_version(0.0, versions(0.0))[0] == Version({}, 0.0)
+    assert best_version(0.0, versions(0.0))[0] == Version({"self": RuleSet()}, 0.0)
 
 
 @pytest.mark.parametrize("student", [None, 0.0, 1.0])

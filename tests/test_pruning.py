@@ -67,7 +67,7 @@ def test_harmful_and_idle_rules_go_and_useful_ones_keep_their_use():
     left, steps = prune([("say yes", ["a", "b", "c"]), ("say no to v1", ["d", "e"]), ("say much", ["f"])], says)
     assert texts(left) == ["say yes"]
     use = left.rules[0].use
-    assert (use.helped, use.hurt, use.n) == (5, 0, 6), "measured beside the harmful rule"
+    assert (use.helped, use.hurt, use.n) == (6, 0, 6), "as it is used in the end, without the harmful rule"
     assert [(step.purpose, step.edit.operation, step.edit.ids, step.verdict.accepted) for step in steps] == [
         ("pruning", "delete", ("R2",), True),
         ("pruning", "delete", ("R3",), True),

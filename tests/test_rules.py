@@ -4,7 +4,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from pld_dspy.errors import PLDError
 from pld_dspy.rules import HEADER, Edit, Rule, RuleSet, RuleUse
@@ -135,12 +134,11 @@ def test_an_edit_of_a_rule_that_is_not_there_is_refused():
         {"operation": "merge", "ids": ["R1", "R1"], "text": "x"},
         {"operation": "add", "ids": ["R1"], "text": "x"},
         {"operation": "revise", "ids": ["R1"], "text": " "},
-        {"operation": "rewrite", "ids": ["R1"], "text": "x"},
     ],
 )
-def test_incomplete_edits_are_none(wrong):
-    with pytest.raises(ValidationError):
-        Edit(**wrong)
+def test_incomplete_edits_cannot_be_made(wrong):
+    with pytest.raises(PLDError, match="An edit cannot be made: "):
+        RuleSet.of([("one", []), ("two", [])]).apply([Edit(**wrong)])
 
 
 def test_a_rule_is_one_line_however_it_was_written():

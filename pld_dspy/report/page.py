@@ -79,12 +79,12 @@ def _result(distillation: "Distillation", summary: "Summary | None") -> str:
     if summary is not None:
         scores, told = summary.score, f"on {summary.n['test']:,} test questions"
         return f"{percent(scores.baseline)} → {percent(scores.compiled)} {told}, before and after compiling"
-    scored = [distillation.validation[stage] for stage in STAGES if stage in distillation.validation]
-    if not scored:
+    before, after = (distillation.validation.get(stage) for stage in ("student", "compiled"))
+    if before is None:
         return "No score: the student was not validated"
-    if len(scored) == 1:
-        return f"{percent(scored[0])} on the validation set, as the student came"
-    return f"{percent(scored[0])} → {percent(scored[-1])} on the validation set, before and after compiling"
+    if after is None:
+        return f"{percent(before)} on the validation set, as the student came"
+    return f"{percent(before)} → {percent(after)} on the validation set, before and after compiling"
 
 
 def _search(found: "Clustering") -> dict[str, Any]:

@@ -48,7 +48,7 @@ def summary_table(summaries: "Sequence[Summary]") -> Table:
 
 def plan_table(plan: "Plan") -> Table:
     """What a compile takes at most."""
-    table = Table("", "calls", "tokens in", "tokens out", "US$", title="At most", title_justify="left")
+    table = Table("", "calls", "tokens in", "tokens out", "US$", title="About, at most", title_justify="left")
     for role, usage in plan:
         if usage is None:
             continue
