@@ -8,7 +8,7 @@ import dspy
 
 from pld_dspy.clustering.search import check_settings
 from pld_dspy.errors import PLDError
-from pld_dspy.evaluation import program_fingerprint
+from pld_dspy.evaluation import Metric, program_fingerprint
 from pld_dspy.examples import fingerprint
 from pld_dspy.rules import MicroRule
 from pld_dspy.settings import worded
@@ -30,6 +30,16 @@ def described_data(
         "data": data[:12],
         "n": {"train": len(trainset), "val": len(valset)},
     }
+
+
+def described_metric(metric: Metric) -> str:
+    """A metric by its name and a hash of its code, where it has some, as two lambdas have the same name."""
+    name = getattr(metric, "__qualname__", type(metric).__name__)
+    code = getattr(metric, "__code__", None)
+    if code is None:
+        return name
+    consts = [const for const in code.co_consts if not hasattr(const, "co_code")]  # whose text holds an address
+    return f"{name} {hashlib.sha256(repr((code.co_code, code.co_names, consts)).encode()).hexdigest()[:12]}"
 
 
 def described_rules(rules: Sequence[MicroRule]) -> str:

@@ -169,7 +169,7 @@ def compile_and_score(
     return summary
 
 
-def load_program(program: dspy.Module, path: Path, embedder: Embedder | None = None) -> dspy.Module:
+def load_program(program: dspy.Module, path: str | Path, embedder: Embedder | None = None) -> dspy.Module:
     """A copy of a program with a compiled program's state.
 
     Args:
@@ -183,7 +183,7 @@ def load_program(program: dspy.Module, path: Path, embedder: Embedder | None = N
     """
     own = _read_fields(program.dump_state())
     try:
-        state = orjson.loads(path.read_bytes())
+        state = orjson.loads(Path(path).read_bytes())
         compiled = _read_fields(state)
         if compiled == own:
             loaded = routed_by_state(program, state, embedder)

@@ -64,7 +64,7 @@ def plan(
 
     Every micro-rule is taken to need uniting with another one, every diagnosed question to be answered wrongly, and
     each reply of the teacher to propose two edits that go as far as the whole validation set, so a real compile mostly
-    stays below. Under a cap on the calls everything but the test is scaled down to it.
+    stays below. Under a cap on the calls neither role has more of them, but for the test.
 
     Args:
         student: the program.
@@ -87,7 +87,8 @@ def plan(
         messages = dspy.ChatAdapter().format(predictor.signature, predictor.demos, inputs)
         parts = [part for message in messages for part in _parts(message["content"])]
         text = "".join(part["text"] for part in parts if part["type"] == "text")
-        return count_tokens(models[role], text) + TOKENS_PER_IMAGE * sum(part["type"] != "text" for part in parts)
+        pictures = sum(part["type"] != "text" for part in parts)
+        return count_tokens(models[role] or models["student"], text) + TOKENS_PER_IMAGE * pictures
 
     shown = how.failures_per_call + how.successes_per_call
     measured = examples["train"][:MEASURED]
@@ -121,14 +122,14 @@ def plan(
     untested = (n["val"] + allowed.num_candidates * n["val"] + looked_at + tried + used) * len(predictors)
     asked = extractions + unions + replies + traced
     cap = allowed.max_lm_calls
-    share = 1.0 if cap is None else min(1.0, cap / (untested + asked))
+    share, share_asked = (1.0 if not cap else min(1.0, cap / max(part, 1)) for part in (untested, asked))
     student_calls = round(share * untested) + 2 * n["test"] * len(predictors)
     ruled = student_calls - round(share * n["val"] + n["test"]) * len(predictors)
     return Plan(
         teacher=_usage(
             models["teacher"],
-            round(share * asked),
-            share
+            round(share_asked * asked),
+            share_asked
             * (
                 extractions * extraction_tokens
                 + unions * 1_000
@@ -151,7 +152,8 @@ def plan(
 
 def _usage(model: str, calls: int, prompt_tokens: float, written: int) -> Usage:
     read, wrote = round(prompt_tokens), calls * written
-    return Usage(calls=calls, prompt_tokens=read, completion_tokens=wrote, cost_usd=price(model, read, wrote))
+    cost = price(model, read, wrote) if calls else 0.0
+    return Usage(calls=calls, prompt_tokens=read, completion_tokens=wrote, cost_usd=cost)
 
 
 def _parts(content: str | list[dict]) -> list[dict]:

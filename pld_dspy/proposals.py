@@ -32,6 +32,7 @@ class Step(BaseModel):
     purpose: Purpose
     predictor: str
     edit: Edit
+    before: list[str] = []  # texts of the rules that it names
     failures: list[str]  # ids of the examples that it was to mend
     authors: list[str] = []  # people whose rules it changes
     verdict: Verdict

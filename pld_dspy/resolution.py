@@ -163,6 +163,7 @@ class Resolver:
             purpose=proposal.purpose,
             predictor=name,
             edit=edit,
+            before=[rule.text for rule in rules[name].rules if rule.id in edit.ids],
             failures=failures,
             authors=sorted({author for rule in rules[name].rules if rule.id in edit.ids for author in rule.authors}),
             verdict=Verdict(accepted=False, why=problem or ""),

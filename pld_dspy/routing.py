@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import cleandoc
 from typing import Any
 
@@ -134,6 +134,23 @@ def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: Em
         if routing := _read(states.get(name)):
             routed = route(routed, {name: routing}, _made(routing, embedder))
     return routed
+
+
+def check_routing(rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: Embedder) -> None:
+    """Refuse a number of rules, an embedder or predictors with which a compile could not route or be saved.
+
+    Raises:
+        PLDError: one of them will not do.
+    """
+    if type(rules_per_question) is not int or not 1 <= rules_per_question <= MOST_ROUTED:
+        raise PLDError(f"rules_per_question is a whole number from 1 to {MOST_ROUTED}, not {rules_per_question!r}.")
+    if saved_name(embedder) is None:
+        raise PLDError(
+            f"A program that chooses rules by {described_embedder(embedder)} could not be saved: name an embedder as "
+            "the command line does."
+        )
+    nothing = Routing(k=rules_per_question, embedder="", task="", rules=())
+    route(student, dict.fromkeys(learners, nothing), embedder)  # refuses predictors that cannot be routed
 
 
 def saved_name(given: Embedder) -> str | None:

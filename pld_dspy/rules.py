@@ -236,6 +236,14 @@ class RuleSet(BaseModel):
             raise PLDError(f"{path} is not a rule set: {where}: {first['msg']}.") from error
 
 
+def by_predictor(micro_rules: Iterable[MicroRule]) -> dict[str, list[MicroRule]]:
+    """Micro-rules in their order, by the predictor that they are for."""
+    found: dict[str, list[MicroRule]] = {}
+    for rule in micro_rules:
+        found.setdefault(rule.predictor, []).append(rule)
+    return found
+
+
 def _left_behind(
     edit: Edit, ids: Sequence[str], touched: Sequence[Rule], version: int, examples: tuple[str, ...]
 ) -> list[Rule]:

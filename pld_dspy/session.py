@@ -1,5 +1,6 @@
 """One compile in progress: what its phases share, and what is kept of each."""
 
+import logging
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from pld_dspy.rationales import from_rationales
 from pld_dspy.report.page import write_page
 from pld_dspy.resolution import Resolution, Resolver
 from pld_dspy.routing import Routing, route
-from pld_dspy.rules import MicroRule, RuleSet
+from pld_dspy.rules import MicroRule, RuleSet, by_predictor
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import BudgetSpent, Runner
 from pld_dspy.synthesis import synthesise
@@ -37,6 +38,8 @@ from pld_dspy.usage import count_tokens
 
 if TYPE_CHECKING:
     from sklearn.base import ClusterMixin
+
+log = logging.getLogger(__name__)
 
 MEASURABLE = 2  # times the token budget: as many rules are looked at when their use is measured
 
@@ -125,7 +128,7 @@ class Session:
 
     def cluster(self, micro_rules: Sequence[MicroRule], clustering: "Mapping[str, Any] | ClusterMixin") -> None:
         """Phase 2, first half: which micro-rules of a predictor say the same."""
-        for name, rules in _by_predictor(micro_rules).items():
+        for name, rules in by_predictor(micro_rules).items():
             vectors = embed([rule.rule for rule in rules], self.embedder)
             if not isinstance(clustering, Mapping):
                 self.clusterings[name] = cluster_with(clustering, vectors)
@@ -165,6 +168,9 @@ class Session:
         self.validation["clustered"] = self.candidates[best].score
         self._start(Version(self.candidates[best].rules, self.candidates[best].score), micro_rules, tried[best][0])
         self.run.write("candidates.jsonl", "".join(each.model_dump_json() + "\n" for each in self.candidates))
+        for name, fitting in self.in_prompt(self.versions[0].rules).items():
+            if left_out := len(self.versions[0].rules[name]) - len(fitting):
+                log.warning("%d rules of %s do not fit into %s tokens.", left_out, name, self.max_rule_tokens)
 
     def resolve(self, max_iterations: int, how: Resolution) -> None:
         """Phase 3, unless there are no rounds: the versions that the gate accepts, and what each rule is good for."""
@@ -206,6 +212,8 @@ class Session:
     def finish(self, how: Resolution) -> dspy.Module:
         """Phase 4: the best program on the validation set, or the last one, and what there is to know of it."""
         version, returned = best_version(self.validation.get("student"), self.versions, last=how.gate == "off")
+        if self.runner.spent:
+            returned += " The budget ended the compile before it was through."
         if version.score is not None:
             self.validation["compiled"] = version.score
         program = self.build(version.rules)
@@ -239,7 +247,7 @@ class Session:
                 name: synthesise(
                     rules, clusterings[name].labels, tasks[name], self.teacher, self.runner, self.united[name]
                 )
-                for name, rules in _by_predictor(micro_rules).items()
+                for name, rules in by_predictor(micro_rules).items()
             }
 
     def _tasks(self) -> dict[str, str]:
@@ -265,7 +273,7 @@ class Session:
 
     def _start(self, version: Version, micro_rules: Sequence[MicroRule], clusterings: Mapping[str, Clustering]) -> None:
         """Keep rules as version 0, and what was put together for them."""
-        of = _by_predictor(micro_rules)
+        of = by_predictor(micro_rules)
         self.run.write("clusters.json", {name: written(of[name], found) for name, found in clusterings.items()})
         self.versions.clear()
         self.run.clear("rules")
@@ -289,10 +297,3 @@ class Session:
     def _report(self, step: Step) -> None:
         self.steps.append(step)
         self.run.write("edits.jsonl", "".join(each.model_dump_json() + "\n" for each in self.steps))
-
-
-def _by_predictor(micro_rules: Sequence[MicroRule]) -> dict[str, list[MicroRule]]:
-    found: dict[str, list[MicroRule]] = {}
-    for rule in micro_rules:
-        found.setdefault(rule.predictor, []).append(rule)
-    return found

@@ -13,7 +13,13 @@ from pld_dspy.budgets import Auto, Budget, budget
 from pld_dspy.clustering import Embedder, tfidf
 from pld_dspy.clustering.embedders import check, described_embedder
 from pld_dspy.clustering.sentences import SentenceEmbedder
-from pld_dspy.configuration import clustering_settings, described_clustering, described_data, described_rules
+from pld_dspy.configuration import (
+    clustering_settings,
+    described_clustering,
+    described_data,
+    described_metric,
+    described_rules,
+)
 from pld_dspy.errors import PLDError
 from pld_dspy.evaluation import Metric, exact_match, program_fingerprint
 from pld_dspy.examples import labelled_predictors
@@ -21,7 +27,7 @@ from pld_dspy.experts import Expertise, expert_rules
 from pld_dspy.models import described
 from pld_dspy.rationales import RationaleTeacher
 from pld_dspy.resolution import Resolution
-from pld_dspy.routing import MOST_ROUTED, Routing, route, saved_name
+from pld_dspy.routing import check_routing
 from pld_dspy.rules import MicroRule
 from pld_dspy.run import RunFolder
 from pld_dspy.runner import BudgetSpent, Runner
@@ -165,8 +171,10 @@ class PLDTeleprompter(Teleprompter):
         embedder = self._embedder(student)
         check(embedder)
         if self.rules_per_question is not None:
-            _check_routing(self.rules_per_question, student, learners, embedder)
+            check_routing(self.rules_per_question, student, learners, embedder)
         how = self.resolution or Resolution()
+        if not isinstance(how, Resolution):
+            raise PLDError(f"resolution is a pld_dspy.resolution.Resolution, not {how!r}.")
         session = self._session(student, trainset, valset, taught_by, embedder, allowed, extraction, experts)
         try:
             session.validate_student()
@@ -194,6 +202,8 @@ class PLDTeleprompter(Teleprompter):
         rewriting = extraction == "rewritten rationales"
         if teacher is None:
             teacher = RationaleTeacher() if rewriting else Teacher()
+        if not isinstance(teacher, Teacher):
+            raise PLDError(f"The teacher is a pld_dspy.Teacher, 'rationales' or 'none', not {teacher!r}.")
         if rewriting != isinstance(teacher, RationaleTeacher) and extraction in EXTRACTIONS[:2]:
             raise PLDError("A RationaleTeacher, and no other teacher, goes with the extraction 'rewritten rationales'.")
         return teacher, extraction
@@ -242,6 +252,7 @@ class PLDTeleprompter(Teleprompter):
         for lm in (student_lm, teacher_lm):
             if self.max_cost is not None and price(lm.model, 1, 1) is None:
                 raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
+        metric = self.metric or getattr(student, "metric", None) or exact_match(student)
         configuration = {
             **described_data(student, trainset, valset),
             "student": described(student_lm),
@@ -249,6 +260,7 @@ class PLDTeleprompter(Teleprompter):
             "teacher_prompts": program_fingerprint(teacher) if teacher else "",
             "extraction": extraction,
             "expert_rules": described_rules(experts),
+            "metric": described_metric(metric),
             "embedder": described_embedder(embedder),
             "clustering": described_clustering(self.clustering),
             "num_candidates": allowed.num_candidates,
@@ -274,7 +286,7 @@ class PLDTeleprompter(Teleprompter):
             teacher_lm=teacher_lm,
             trainset=trainset,
             valset=valset,
-            metric=self.metric or getattr(student, "metric", None) or exact_match(student),
+            metric=metric,
             embedder=embedder,
             max_rule_tokens=self.max_rule_tokens,
             rules_per_question=self.rules_per_question,
@@ -282,18 +294,6 @@ class PLDTeleprompter(Teleprompter):
             run=run,
             seed=self.seed,
         )
-
-
-def _check_routing(rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: Embedder) -> None:
-    if type(rules_per_question) is not int or not 1 <= rules_per_question <= MOST_ROUTED:
-        raise PLDError(f"rules_per_question is a whole number from 1 to {MOST_ROUTED}, not {rules_per_question!r}.")
-    if saved_name(embedder) is None:
-        raise PLDError(
-            f"A program that chooses rules by {described_embedder(embedder)} could not be saved: name an embedder as "
-            "the command line does."
-        )
-    nothing = Routing(k=rules_per_question, embedder="", task="", rules=())
-    route(student, dict.fromkeys(learners, nothing), embedder)  # refuses predictors that cannot be routed
 
 
 def _student_lm(student: dspy.Module) -> dspy.BaseLM:

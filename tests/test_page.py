@@ -49,6 +49,7 @@ STEPS = [
         purpose="repair",
         predictor="answer",
         edit=REVISED,
+        before=["If it was so"],
         failures=["7"],
         authors=["Ann"],
         verdict=Verdict(
@@ -222,6 +223,7 @@ def test_candidates_edits_and_usage():
     assert "3 3 400 50.0% answer: 2 clusters" in text
     assert "1 of 2 edits were taken" in text
     assert "accepted : gains: 5 better, 0 worse of 20, p = 0.062; mends 1 of the 1 failures" in text
+    assert "before: If it was so" in text
     assert "rejected : mends none of the 2 failures it was written for" in text
     assert "Changes what Ann wrote." in text
     assert "Why: because" in text
@@ -235,7 +237,6 @@ def test_with_nothing_to_show():
         "The budget ended this compile",
         "Nothing was validated.",
         "There are no rules.",
-        "0 of 0",
         "No clustering was tried",
         "No edit was tried.",
         "Nothing was clustered.",

@@ -221,6 +221,7 @@ def test_a_run_is_not_taken_up_with_other_prompts_or_settings(tmp_path):
         (scripted(world), {"teacher": other}, "another teacher_prompts"),
         (warm, {}, "another student, teacher"),
         (scripted(world), {"max_rule_tokens": 5}, "another max_rule_tokens"),
+        (scripted(world), {"metric": lambda example, prediction: 0.5}, "another metric"),
     ):
         with pytest.raises(PLDError, match=says):
             run(lm, **settings)
@@ -253,6 +254,14 @@ def test_a_budget_returns_the_best_so_far_and_is_kept(cap):
     assert sum(usage.calls for usage in compiled.pld.usage.values()) <= cap + 1  # a refused rule is written twice
     ruled = any(map(len, compiled.pld.rules.values()))
     assert ruled == ("clustered" in compiled.pld.validation) == (cap > 75), "only validated rules"
+
+
+def test_objects_of_another_kind_are_named():
+    with dspy.context(lm=scripted(world)):
+        with pytest.raises(PLDError, match="resolution is a"):
+            PLDTeleprompter(resolution="significant").compile(dspy.Predict("question -> answer"), trainset=examples(5))
+        with pytest.raises(PLDError, match="The teacher is a"):
+            PLDTeleprompter().compile(dspy.Predict("question -> answer"), trainset=examples(5), teacher=5)
 
 
 @pytest.mark.parametrize(
