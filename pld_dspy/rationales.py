@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import dspy
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pld_dspy.extraction import Lesson
 from pld_dspy.rules import MicroRule
@@ -64,6 +63,8 @@ def from_rationales(lessons: Sequence[Lesson]) -> list[MicroRule]:
     Returns:
         At most one rule for each lesson, in their order. Each one passes `wording.flaw` and `wording.leak`.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     sources = [_Source(lesson, _condition(lesson), _texts(lesson)) for lesson in lessons]
     sources = [source for source in sources if source.condition and any(map(any, source.texts))]
     if not sources:

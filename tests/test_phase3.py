@@ -59,6 +59,9 @@ def test_an_adversarial_teacher_does_no_harm(seed):
         compiled = PLDTeleprompter(seed=seed, num_threads=2, max_iterations=1).compile(student, **sets)
         evaluate = Evaluator(student.metric, Runner(2))
         before, after = (evaluate(each, sets["valset"], "validating").score for each in (student, compiled))
+        clustered = compiled.pld.candidates[0].rules["answer"]
+    for rule in clustered.rules:
+        assert not any(skill.understands(rule.text) for skill in SKILLS), "every rule is wrong"
     assert after >= before
     assert after == compiled.pld.validation["compiled"]
     if after == before:

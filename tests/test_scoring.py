@@ -160,8 +160,7 @@ def test_a_compiled_program_loads_into_its_like_only(tmp_path):
     compiled = ScienceQA()
     compiled.answer.signature = compiled.answer.signature.with_instructions("Answer well.")
     compiled.save(tmp_path / "program.json")
-    same = ScienceQA()
-    load_program(same, tmp_path / "program.json")
+    same = load_program(ScienceQA(), tmp_path / "program.json")
     assert same.answer.signature.instructions == "Answer well."
     for other in (ScienceQA("caption"), ScienceQA(reasoning=True), SPIQA(), SPIQA(retrieval=True)):
         before = other.dump_state()
@@ -174,8 +173,7 @@ def test_a_model_that_was_saved_with_a_program_is_not_taken(tmp_path):
     compiled = ScienceQA()
     compiled.set_lm(dspy.LM("openai/other-model", api_key="none"))
     compiled.save(tmp_path / "program.json")
-    found = ScienceQA()
-    load_program(found, tmp_path / "program.json")
+    found = load_program(ScienceQA(), tmp_path / "program.json")
     assert [predictor.lm for predictor in found.predictors()] == [None]
 
 

@@ -68,7 +68,7 @@ class Teacher:
         if not skills:
             return rules[0] if rules else ""
         skill = skills.most_common(1)[0][0]
-        return topic.say(skill, rng, (votes[skill, True] >= votes[skill, False]) == self._is_right(rng))
+        return topic.say(skill, rng, votes[skill, True] >= votes[skill, False] and self._is_right(rng))
 
     def _repair(self, prompt: Prompt, topic: _Topic, rng: random.Random) -> list[dict[str, Any]]:
         """An edit for each skill that was answered wrongly."""
@@ -108,7 +108,7 @@ class Teacher:
             {
                 "operation": "merge",
                 "ids": ids,
-                "text": topic.say(skill, rng, right == self._is_right(rng)),
+                "text": topic.say(skill, rng, right and self._is_right(rng)),
                 "reason": "They say the same.",
             }
             for (skill, right), ids in alike.items()
