@@ -6,6 +6,7 @@ import statistics
 
 import dspy
 import pytest
+from sklearn.cluster import DBSCAN
 
 from pld_dspy import PLDError, PLDTeleprompter, RuleSet
 from pld_dspy.clustering import tfidf
@@ -19,6 +20,7 @@ from pld_dspy.rehearsal.skills import SKILLS
 from pld_dspy.resolution import Resolution
 from pld_dspy.rule_use import measure_use
 from pld_dspy.runner import Runner
+from pld_dspy.usage import count_tokens
 from programs import SPIQA, ScienceQA
 
 
@@ -99,12 +101,16 @@ def test_use_by_groups_agrees_with_leaving_each_rule_out():
 @pytest.mark.parametrize("make", [ScienceQA, SPIQA])
 def test_with_half_the_token_budget_the_score_falls_little(make):
     tests, scores = load(make.dataset, "test", limit=60), []
-    for budget in (2_000, 1_000):
+    apart = DBSCAN(eps=1e-6, min_samples=1)  # many rules of each skill, so that the half holds only some
+    for budget in (1_400, 700):
         with dspy.context(lm=rehearsal_lm()):
-            compiled = PLDTeleprompter(num_threads=2, max_rule_tokens=budget, max_iterations=1).compile(
+            compiled = PLDTeleprompter(num_threads=2, clustering=apart, max_rule_tokens=budget).compile(
                 make(), **data(make, 60, 40)
             )
             scores.append(test_score(compiled, tests))
+        rendered = compiled.pld.candidates[0].rules["answer"].render()
+        assert count_tokens("rehearsal", rendered) > budget, "the budget binds"
+        assert count_tokens("rehearsal", compiled.pld.in_prompt["answer"].render()) <= budget
     assert scores[1] >= scores[0] - 0.03
     assert scores[1] > 0.5
 
