@@ -1,29 +1,32 @@
 """The command `pld`."""
 
-import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices from the installed package, not the network
 
-import dspy
 import typer
-from pydantic import BaseModel
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from pld_dspy import options as opt
+from pld_dspy.arguments import (
+    described_usage,
+    describer_model,
+    embedder_model,
+    resumable,
+    show,
+    student_model,
+    task_of,
+)
 from pld_dspy.budgets import budget
-from pld_dspy.clustering import Embedder
-from pld_dspy.clustering.embedders import embedder as embedder_by_name
-from pld_dspy.describe import Describer, described_by, read_by_ocr
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment import Task, compile_and_score, load_program, load_task
+from pld_dspy.experiment import compile_and_score, load_program, load_task
 from pld_dspy.models import language_model
 from pld_dspy.plan import StandIn, plan
 from pld_dspy.report import tables
@@ -32,14 +35,11 @@ from pld_dspy.runner import Runner
 from pld_dspy.scoring import score
 from pld_dspy.settings import parse_settings
 from pld_dspy.teleprompter import PLDTeleprompter
-from pld_dspy.usage import Usage
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-Result = TypeVar("Result", bound=BaseModel)
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 NO_MODEL = ("rationales", "none")  # as --teacher
-STUDENT_SETTINGS = ("temperature=0", "max_tokens=512")
 
 
 @app.callback()
@@ -91,14 +91,14 @@ def compile_(
     folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
     taught = teacher not in NO_MODEL
     teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed) if taught else None
-    student_lm = _student(student, student_api_base, student_setting, seed)
-    embed = _embedder(embedder, embedder_api_base)
+    student_lm = student_model(student, student_api_base, student_setting, seed)
+    embed = embedder_model(embedder, embedder_api_base)
     how = Resolution(gate=gate, ask_rule=ask_rule, prune=prune)
     stand_in = StandIn(describer or "") if dry_run else None
     describing = Runner(num_threads, max_lm_calls, max_cost, display_progress=True)
-    task = _task(
+    task = task_of(
         program, data, {"train": train, "val": val, "test": test}, seed, modality, program_setting, data_setting,
-        bad_images, stand_in or _describer(describer, describer_api_base, folder, describing),
+        bad_images, stand_in or describer_model(describer, describer_api_base, folder, describing),
     )  # fmt: skip
     before = 2 * len(task.examples["test"]) * len(task.program.predictors()) + describing.teacher.total().calls
     if max_lm_calls is not None and max_lm_calls <= before:
@@ -115,9 +115,9 @@ def compile_(
         reckoned = plan(
             task.program, task.examples, models, max_rule_tokens, allowed, how, extraction if taught else "none", used
         )
-        _show(reckoned, tables.plan_table, json)
+        show(reckoned, tables.plan_table, json)
         return
-    task = replace(task, usage=_used(describing))
+    task = replace(task, usage=described_usage(describing))
     teleprompter = PLDTeleprompter(
         teacher_lm=teacher_lm,
         embedder=embed,
@@ -137,9 +137,9 @@ def compile_(
         display_progress=True,
         seed=seed,
     )
-    with _resumable(folder):
+    with resumable(folder):
         summary = compile_and_score(task, teleprompter, student_lm, teacher=None if taught else teacher)
-    _show(summary, tables.compile_tables, json)
+    show(summary, tables.compile_tables, json)
 
 
 @app.command()
@@ -177,16 +177,16 @@ def evaluate(
     json: opt.Json = False,
 ) -> None:
     """Score a student, as it comes or compiled."""
-    student_lm = _student(student, student_api_base, student_setting, seed)
+    student_lm = student_model(student, student_api_base, student_setting, seed)
     judge_lm = language_model("judge", judge, judge_api_base, judge_setting or (), seed) if judge else None
     describing = Runner(num_threads, display_progress=True)
-    write = _describer(describer, describer_api_base, log_dir or Path("runs/evaluation"), describing)
-    task = _task(program, data, {split: test}, seed, modality, program_setting, data_setting, bad_images, write)
+    write = describer_model(describer, describer_api_base, log_dir or Path("runs/evaluation"), describing)
+    task = task_of(program, data, {split: test}, seed, modality, program_setting, data_setting, bad_images, write)
     if compiled is not None:
-        task = replace(task, program=load_program(task.program, compiled, _embedder(embedder, embedder_api_base)))
-    with _resumable(log_dir):
+        task = replace(task, program=load_program(task.program, compiled, embedder_model(embedder, embedder_api_base)))
+    with resumable(log_dir):
         scores = score(
-            replace(task, usage=_used(describing)),
+            replace(task, usage=described_usage(describing)),
             split,
             student_lm,
             judge=judge_lm,
@@ -196,7 +196,7 @@ def evaluate(
             num_threads=num_threads,
             display_progress=True,
         )
-    _show(scores, tables.score_table, json)
+    show(scores, tables.score_table, json)
 
 
 @app.command()
@@ -213,10 +213,12 @@ def demo(seed: opt.Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command; bad input and models that do not answer end it with one line and exit code 2."""
+    """Run a command; bad input and models that do not answer end it with one line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may lack a letter
+    for entry in entry_points(group="pld_dspy.commands"):
+        app.command(entry.name)(entry.load())
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (PLDError, typer.TyperException) as error:
@@ -226,68 +228,3 @@ def main() -> NoReturn:
     if code == INTERRUPTED:
         os._exit(code)  # calls in flight would keep the process alive until they are answered
     sys.exit(code)
-
-
-def _student(name: str, api_base: str | None, settings: list[str] | None, seed: int) -> dspy.LM:
-    given = settings or []
-    keys = {setting.partition("=")[0] for setting in given}
-    defaults = [] if name == "rehearsal" else [pair for pair in STUDENT_SETTINGS if pair.partition("=")[0] not in keys]
-    return language_model("student", name, api_base, [*defaults, *given], seed)
-
-
-def _embedder(name: str | None, api_base: str | None) -> Embedder | None:
-    if name is None and api_base is not None:
-        raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
-    return None if name is None else embedder_by_name(name, api_base)
-
-
-@contextlib.contextmanager
-def _resumable(folder: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        if folder is not None:
-            print(f"stopped; the same command with --log-dir {folder} goes on from here", file=sys.stderr)
-        raise
-
-
-def _describer(name: str | None, api_base: str | None, folder: Path, runner: Runner) -> Describer | None:
-    if name is None:
-        return None
-    write = read_by_ocr() if name == "ocr" else described_by(language_model("describer", name, api_base))
-    return Describer(write, folder.parent / "descriptions.jsonl", runner)
-
-
-def _used(describing: Runner) -> dict[str, Usage]:
-    used = describing.teacher.total()
-    return {"describer": used} if used.calls else {}
-
-
-def _task(
-    program: str,
-    data: str,
-    sizes: dict[str, int],
-    seed: int,
-    modality: str,
-    program_setting: list[str] | None,
-    data_setting: list[str] | None,
-    bad_images: Literal["stop", "skip"],
-    describe: Callable[[Sequence[dspy.Image]], list[str]] | None,
-) -> Task:
-    return load_task(
-        program,
-        data,
-        sizes,
-        modality=modality,
-        program_settings=parse_settings(program_setting or (), "The program's"),
-        seed=seed,
-        describe=describe,
-        data_settings=parse_settings(data_setting or (), "The data's"),
-        on_bad_image=bad_images,
-    )
-
-
-def _show(result: Result, table: Callable[[Result], RenderableType], json: bool) -> None:
-    Console(stderr=json).print(table(result))
-    if json:
-        print(result.model_dump_json())

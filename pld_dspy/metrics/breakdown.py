@@ -52,16 +52,20 @@ def break_down(
             )
             for name, inside in rows
         ],
-        intervals={measure: interval for measure, column in scores.items() if (interval := _interval(column))},
+        intervals={measure: interval for measure, column in scores.items() if (interval := bootstrap_interval(column))},
         overall=dict(overall or {}),
         columns={measure: column.tolist() for measure, column in scores.items()},
     )
 
 
-def _interval(column: np.ndarray) -> tuple[float, float] | None:
-    """Percentile bootstrap of the mean (Efron & Tibshirani 1993, chapter 13).
+def bootstrap_interval(column: np.ndarray) -> tuple[float, float] | None:
+    """Percentile bootstrap of the mean (Efron & Tibshirani 1993, chapter 13): its 95% interval.
 
-    None where all scores are equal, of which resampling can say nothing.
+    Args:
+        column: n numbers.
+
+    Returns:
+        Low and high end; None where all numbers are equal, of which resampling can say nothing.
     """
     if not len(column) or column.min() == column.max():
         return None

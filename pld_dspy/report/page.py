@@ -9,6 +9,8 @@ from pld_dspy.report.tables import SIMULATED, cost, percent
 from pld_dspy.wording import sound
 
 if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
+
     from pld_dspy.clustering import Clustering
     from pld_dspy.distillation import Distillation
     from pld_dspy.experiment import Summary
@@ -36,29 +38,42 @@ def compile_page(title: str, distillation: "Distillation", summary: "Summary | N
     Returns:
         HTML that needs no other file, no network and no scripts.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    candidates = distillation.candidates
+    return (
+        environment()
+        .get_template("compile.html")
+        .render(
+            title=title,
+            result=_result(distillation, summary),
+            simulated=SIMULATED if any(name.startswith("rehearsal") for name in distillation.models.values()) else "",
+            summary=summary,
+            found=distillation,
+            stages=[(STAGES.get(stage, stage), score) for stage, score in distillation.validation.items()],
+            scatter=candidate_picture(candidates) if len(candidates) > 1 else None,
+            usage=summary.usage if summary else distillation.usage,
+            searches={name: _search(found) for name, found in distillation.clusterings.items()},
+            most_ids=MOST_IDS,
+        )
+    )
 
-    environment = Environment(
-        loader=PackageLoader("pld_dspy", "report/templates"),
+
+def environment(*loaders: "BaseLoader") -> "Environment":
+    """For pages that show data: all of it is escaped, and a name that is missing is an error.
+
+    Args:
+        loaders: of further templates, which may extend base.html.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=ChoiceLoader([*loaders, PackageLoader("pld_dspy", "report/templates")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": _short, "percent": percent, "shortened": shortened, "cost": cost}
-    candidates = distillation.candidates
-    return environment.get_template("compile.html").render(
-        title=title,
-        result=_result(distillation, summary),
-        simulated=SIMULATED if any(name.startswith("rehearsal") for name in distillation.models.values()) else "",
-        summary=summary,
-        found=distillation,
-        stages=[(STAGES.get(stage, stage), score) for stage, score in distillation.validation.items()],
-        scatter=candidate_picture(candidates) if len(candidates) > 1 else None,
-        usage=summary.usage if summary else distillation.usage,
-        searches={name: _search(found) for name, found in distillation.clusterings.items()},
-        most_ids=MOST_IDS,
-    )
+    made.filters |= {"short": short, "percent": percent, "shortened": shortened, "cost": cost}
+    return made
 
 
 def write_page(run: "RunFolder", title: str, distillation: "Distillation", summary: "Summary | None" = None) -> None:
@@ -104,7 +119,7 @@ def _search(found: "Clustering") -> dict[str, Any]:
     }
 
 
-def _short(text: object, most: int = LONGEST) -> str:
+def short(text: object, most: int = LONGEST) -> str:
     """Data as text on one line, cut where it is too long for a page."""
     line = "".join(sign for sign in sound(" ".join(str(text).split())) if sign.isprintable())
     return line if len(line) <= most else f"{line[:most]}… ({len(line) - most:,} more characters)"

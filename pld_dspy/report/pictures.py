@@ -40,7 +40,7 @@ def candidate_picture(candidates: Sequence[Candidate]) -> Picture:
         points.setdefault(_point(candidate), []).append(str(number))
     front = sorted({_point(candidate) for candidate in candidates if candidate.on_front})
     chosen = [_point(candidate) for candidate in candidates if candidate.chosen]
-    with _quietly():
+    with quietly():
         figure = Figure(layout="constrained")
         axes = figure.add_subplot(xlabel="tokens of the rules in the prompt", ylabel="validation score (%)")
         axes.scatter(*_columns(list(points)), color=MUTED, zorder=3)
@@ -51,7 +51,7 @@ def candidate_picture(candidates: Sequence[Candidate]) -> Picture:
         axes.margins(0.15)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="lower right")
-        return Picture(_data_uri(figure), "Validation score against prompt tokens of the clusterings in the table.")
+        return Picture(data_uri(figure), "Validation score against prompt tokens of the clusterings in the table.")
 
 
 def study_pictures(study: "optuna.Study") -> StudyPictures:
@@ -65,7 +65,7 @@ def study_pictures(study: "optuna.Study") -> StudyPictures:
         **{f"values by {name}": (plot_slice, {"params": [name]}) for name in params},
     }
     found = StudyPictures([], [])
-    with _quietly():
+    with quietly():
         for name, (plot, arguments) in plots.items():
             source = _drawn(plot, study, arguments)
             if source is None:
@@ -86,7 +86,7 @@ def _drawn(plot: Callable[..., Any], study: "optuna.Study", arguments: dict[str,
             warnings.simplefilter("error", RuntimeWarning)
             axes = plot(study, target_name="value", **arguments)
             _tidy(axes)
-            return _data_uri(axes.figure)
+            return data_uri(axes.figure)
     except Exception:  # Optuna and Matplotlib have many words for trials that are too few or all the same
         return None
     finally:
@@ -107,7 +107,7 @@ def _tidy(axes: "Axes") -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Draw without windows or warnings, in Matplotlib's own style, and leave the user's settings as they were."""
     import matplotlib
     import optuna
@@ -128,7 +128,8 @@ def _quietly() -> Iterator[None]:
             optuna.logging.set_verbosity(verbosity)
 
 
-def _data_uri(figure: "Figure") -> str:
+def data_uri(figure: "Figure") -> str:
+    """A figure as an image's source."""
     content = io.BytesIO()
     figure.savefig(content, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,76 @@
+"""What a row's seeds come to on average, for its tables and pictures."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from optimizers.results import GroupScore, PerQuestion, Row
+
+
+class Spent(NamedTuple):
+    """What compiling asked of one model, means over the seeds."""
+
+    calls: float
+    prompt_tokens: float
+    completion_tokens: float
+    cost_usd: float | None  # None where LiteLLM knows no price
+    seconds: float
+
+    @property
+    def tokens(self) -> float:
+        """Both into the model and out of it."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+def per_question(row: Row) -> PerQuestion | None:
+    """What production pays for a question, or None where the row never ran."""
+    if not row.results:
+        return None
+    found = [result.question for result in row.results]
+    means = {name: mean(getattr(each, name) for each in found) for name in PerQuestion.model_fields}
+    return PerQuestion.model_validate(means)
+
+
+def compiling(row: Row) -> dict[str, Spent]:
+    """What compiling asked of the models, by role; a role that a seed does not name was not asked."""
+    spent = {}
+    for role in dict.fromkeys(role for result in row.results for role in result.compile):
+        found = [result.compile.get(role) for result in row.results]
+        costs = [0.0 if each is None or not each.calls else each.cost_usd for each in found]
+        spent[role] = Spent(
+            mean(each.calls if each else 0 for each in found) or 0.0,
+            mean(each.prompt_tokens if each else 0 for each in found) or 0.0,
+            mean(each.completion_tokens if each else 0 for each in found) or 0.0,
+            mean(costs),
+            mean(each.seconds if each else 0 for each in found) or 0.0,
+        )
+    return spent
+
+
+def roles(rows: Iterable[Row]) -> list[str]:
+    """The models that any row asked while it compiled."""
+    return list(dict.fromkeys(role for row in rows for result in row.results for role in result.compile))
+
+
+def by_group(row: Row) -> dict[str, GroupScore]:
+    """The row's score on each kind of question."""
+    found: dict[str, list[GroupScore]] = {}
+    for result in row.results:
+        for name, group in result.groups.items():
+            found.setdefault(name, []).append(group)
+    return {
+        name: GroupScore(n=groups[0].n, score=sum(group.score for group in groups) / len(groups))
+        for name, groups in found.items()
+    }
+
+
+def groups_of(rows: Iterable[Row]) -> dict[str, int]:
+    """All kinds of questions, and how many of each there are."""
+    return {name: group.n for row in reversed(list(rows)) for name, group in by_group(row).items()}
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """None where there is nothing, or where one is not known."""
+    known = list(values)
+    if not known or any(value is None for value in known):
+        return None
+    return sum(value for value in known if value is not None) / len(known)

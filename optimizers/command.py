@@ -1,0 +1,90 @@
+"""`pld compare`: registered under the entry-point group `pld_dspy.commands`."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pld_dspy import options as opt
+from pld_dspy.arguments import describer_model, resumable, show, student_model, task_of
+from pld_dspy.errors import PLDError
+from pld_dspy.models import language_model
+from pld_dspy.runner import Runner
+
+Names = Annotated[str | None, typer.Option(help="Which ones, by commas; all that are installed.")]
+Seeds = Annotated[str, typer.Option(help="Of the optimizers, by commas, as 0,1,2.")]
+Calls = Annotated[int, typer.Option(min=1, help="Calls of both models that compiling may take, for each one and seed.")]
+Out = Annotated[Path | None, typer.Option(help="The folder of the results; the same command again goes on in it.")]
+
+
+def compare(
+    program: opt.Program,
+    data: opt.Data = "sample",
+    teacher: opt.Model = "rehearsal",
+    student: opt.Model = "rehearsal",
+    teacher_api_base: opt.ApiBase = None,
+    student_api_base: opt.ApiBase = None,
+    teacher_setting: opt.Settings = None,
+    student_setting: opt.Settings = None,
+    optimizers: Names = None,
+    seeds: Seeds = "0",
+    train: opt.Size = 120,
+    val: opt.Size = 60,
+    test: opt.Size = 120,
+    data_seed: opt.Seed = 0,
+    modality: opt.Mode = "image",
+    describer: opt.DescriberName = None,
+    describer_api_base: opt.ApiBase = None,
+    program_setting: opt.ProgramSettings = None,
+    data_setting: opt.DataSettings = None,
+    bad_images: opt.BadImages = "stop",
+    max_lm_calls: Calls = 10_000,
+    num_threads: opt.Threads = 8,
+    out: Out = None,
+    json: opt.Json = False,
+) -> None:
+    """Compare optimizers: compile a student with each, test what they return, and write a report."""
+    from optimizers.comparison import compare as run
+    from optimizers.registry import find_optimizers
+    from optimizers.report import write_report
+    from optimizers.tables import comparison_table
+
+    folder = out or Path("runs") / f"compare-{program}-{datetime.now():%Y%m%d-%H%M%S}"
+    chosen = find_optimizers(None if optimizers is None else _listed(optimizers))
+    numbers = _numbers(seeds)
+    teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), data_seed)
+    student_lm = student_model(student, student_api_base, student_setting, data_seed)
+    describe = describer_model(describer, describer_api_base, folder, Runner(num_threads, display_progress=True))
+    task = task_of(
+        program, data, {"train": train, "val": val, "test": test}, data_seed, modality, program_setting, data_setting,
+        bad_images, describe,
+    )  # fmt: skip
+    with resumable(folder, "--out"):
+        comparison = run(
+            task,
+            chosen,
+            student_lm=student_lm,
+            teacher_lm=teacher_lm,
+            seeds=numbers,
+            folder=folder,
+            num_threads=num_threads,
+            max_lm_calls=max_lm_calls,
+            display_progress=True,
+        )
+        write_report(comparison, task, folder)
+    show(comparison, comparison_table, json)
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in _listed(text)]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise PLDError(f"--seeds takes different whole numbers from 0 on, by commas, as 0,1,2; not {text!r}.")
+    return numbers

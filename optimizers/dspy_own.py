@@ -1,0 +1,273 @@
+"""DSPy's own optimizers as rows of the comparison: its classes, with the settings that DSPy recommends.
+
+The teacher's model writes whatever an optimizer has written (instructions, rules, demonstrations), the student's model
+answers. Where an optimizer's size can be chosen, it is cut to what the cap on model calls has room for.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import dspy
+
+from optimizers.registry import CannotRun, Job, Optimizer
+from pld_dspy.evaluation import PASSED, in_words
+from pld_dspy.examples import rationale
+
+LEAST_SCORED = 20  # training examples: on fewer, instructions score alike
+SPARE = 10  # a tenth of the calls, for replies that are asked for once more
+FEWER = 0.9  # of the examples, where a prompt was too long
+
+
+def _uncompiled(job: Job) -> dspy.Module:
+    return job.student.deepcopy()
+
+
+def _labeled_few_shot(job: Job) -> dspy.Module:
+    return _reworded(job, dspy.LabeledFewShot().compile(job.student, trainset=list(job.trainset)))
+
+
+def _bootstrap_few_shot(job: Job) -> dspy.Module:
+    optimizer = dspy.BootstrapFewShot(
+        metric=job.metric, metric_threshold=PASSED, teacher_settings={"lm": job.teacher_lm}
+    )
+    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset)))
+
+
+def _bootstrap_random_search(job: Job) -> dspy.Module:
+    optimizer = dspy.BootstrapFewShotWithRandomSearch(
+        metric=job.metric,
+        metric_threshold=PASSED,
+        teacher_settings={"lm": job.teacher_lm},
+        num_threads=job.num_threads,
+    )
+    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset), valset=list(job.valset)))
+
+
+def _mipro_few_shot(job: Job, **demos: int) -> dspy.Module:
+    optimizer = dspy.MIPROv2(
+        metric=job.metric,
+        metric_threshold=PASSED,
+        prompt_model=job.teacher_lm,
+        task_model=job.student_lm,
+        teacher_settings={"lm": job.teacher_lm},
+        num_threads=job.num_threads,
+        seed=job.seed,
+        **demos,
+    )
+    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset), valset=list(job.valset)))
+
+
+def _mipro_zero_shot(job: Job) -> dspy.Module:
+    return _mipro_few_shot(job, max_bootstrapped_demos=0, max_labeled_demos=0)
+
+
+def _copro(job: Job) -> dspy.Module:
+    optimizer = dspy.COPRO(metric=job.metric, prompt_model=job.teacher_lm)
+    predictors, rounds = len(job.student.predictors()), optimizer.depth
+    # With several predictors, every round scores the earlier rounds' candidates again.
+    scored = predictors * optimizer.breadth * (rounds if predictors == 1 else rounds * (rounds + 1) // 2)
+    proposed = predictors * (optimizer.breadth * rounds - 1)
+    fits = (_room(job) - proposed) // (scored * predictors)
+    least = min(LEAST_SCORED, len(job.trainset))
+    if fits < least:
+        raise _too_dear(job, proposed + least * scored * predictors, f"to score {scored} wordings")
+    compiled = optimizer.compile(
+        job.student,
+        trainset=list(job.trainset)[:fits],
+        eval_kwargs={"num_threads": job.num_threads, "display_progress": False},
+    )
+    return _reworded(job, compiled)
+
+
+def _infer_rules(job: Job) -> dspy.Module:
+    predictors = len(job.student.predictors())
+    each = predictors * (1 + len(job.valset))
+    demonstrations = predictors * len(job.trainset)
+    fits = (_room(job) - demonstrations) // each
+    if fits < 1:
+        raise _too_dear(job, demonstrations + each, "to find demonstrations and score one set of rules")
+    optimizer = _InferRules(
+        metric=job.metric,
+        metric_threshold=PASSED,
+        teacher_settings={"lm": job.teacher_lm},
+        num_candidates=min(10, fits),
+        num_threads=job.num_threads,
+    )
+    # InferRules writes into the signatures that it is given, which belong to all programs of their class.
+    student = job.student.deepcopy()
+    _own_signatures(student)
+    return _reworded(job, optimizer.compile(student, trainset=list(job.trainset), valset=list(job.valset)))
+
+
+def _simba(job: Job) -> dspy.Module:
+    predictors, trainset = len(job.student.predictors()), list(job.trainset)
+    optimizer = dspy.SIMBA(
+        metric=job.metric,
+        bsize=min(32, len(trainset)),
+        prompt_model=job.teacher_lm,
+        teacher_settings={"lm": job.teacher_lm.copy()},  # SIMBA writes into this model's settings
+        demo_input_field_maxlen=0,  # a picture is a long text to it, and a cut one is no picture
+        num_threads=job.num_threads,
+    )
+    candidates = optimizer.num_candidates + 1
+
+    def calls(steps: int) -> int:
+        step = optimizer.bsize * (optimizer.num_candidates + candidates) * predictors + candidates
+        return steps * step + min(steps + 1, candidates) * len(trainset) * predictors
+
+    fitting = [steps for steps in range(1, optimizer.max_steps + 1) if calls(steps) <= _room(job)]
+    if not fitting:
+        raise _too_dear(job, calls(1), "for one step")
+    optimizer.max_steps = fitting[-1]
+    return _reworded(job, optimizer.compile(job.student, trainset=trainset, seed=job.seed))
+
+
+def _gepa(job: Job) -> dspy.Module:
+    from dspy.teleprompt.gepa.gepa import AUTO_RUN_SETTINGS
+
+    def gepa(**budget: Any) -> dspy.GEPA:
+        return dspy.GEPA(
+            metric=_with_feedback(job),
+            reflection_lm=job.teacher_lm,
+            num_threads=job.num_threads,
+            seed=job.seed,
+            **budget,
+        )
+
+    optimizer = gepa(auto="light")
+    predictors, valset = len(job.student.predictors()), list(job.valset)
+    light = optimizer.auto_budget(predictors, AUTO_RUN_SETTINGS["light"]["n"], len(valset))
+    # An iteration runs the program six times, asks the teacher once, and is finished when the budget ends in it.
+    iteration = 2 * optimizer.reflection_minibatch_size
+    fits = (_room(job) - len(valset) * predictors) * iteration // (iteration * predictors + 1)
+    least = len(valset) + iteration
+    if fits < least:
+        raise _too_dear(job, (least + len(valset)) * predictors + 1, "to score the program and one proposal")
+    if fits < light:
+        optimizer = gepa(max_metric_calls=fits)
+    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset), valset=valset))
+
+
+class _InferRules(dspy.InferRules):
+    """InferRules without two faults of DSPy 3.4.1."""
+
+    def evaluate_program(self, program: dspy.Module, dataset: list[dspy.Example]) -> float:
+        """Score a candidate. Without signatures of its own, it would take over the rules of all later candidates."""
+        _own_signatures(program)
+        return float(super().evaluate_program(program, dataset))
+
+    def induce_natural_language_rules(self, predictor: dspy.Predict, trainset: list[dspy.Example]) -> str:
+        """Have rules written from as many examples as the teacher's context holds.
+
+        DSPy's own way to leave examples out knows the errors of older versions, and fails an assertion on others.
+        """
+        fitting = getattr(self, "_fitting", len(trainset))
+        try:
+            return str(super().induce_natural_language_rules(predictor, trainset[:fitting]))
+        except AssertionError as failure:
+            cause = failure.__context__ or failure
+            if not isinstance(cause, dspy.ContextWindowExceededError):
+                raise cause from None
+            if fitting == 1:
+                raise CannotRun("InferRules: not one training example fits into the teacher's context.") from cause
+        self._fitting = min(fitting - 1, int(fitting * FEWER))
+        return self.induce_natural_language_rules(predictor, trainset)
+
+
+def _own_signatures(program: dspy.Module) -> None:
+    for predictor in program.predictors():
+        predictor.signature = predictor.signature.with_instructions(predictor.signature.instructions)
+
+
+def _with_feedback(job: Job) -> Callable[..., dspy.Prediction]:
+    """The metric as GEPA wants it: with the right answer in words, what was answered, and the data's explanation."""
+
+    def metric(
+        gold: dspy.Example, pred: dspy.Prediction, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
+    ) -> dspy.Prediction:
+        score = float(job.metric(gold, pred))
+        parts = [
+            f"Score: {score:.2f} of 1.",
+            f"Given answer: {in_words(job.student, gold, pred)}",
+            f"Right answer: {in_words(job.student, gold, gold)}",
+        ]
+        if explanation := rationale(gold):
+            parts.append(f"Explanation: {explanation}")
+        return dspy.Prediction(score=score, feedback="\n".join(parts))
+
+    return metric
+
+
+def _reworded(job: Job, compiled: dspy.Module) -> dspy.Module:
+    """The student with the instructions and demonstrations that were found, without the optimizer's logs and models."""
+    program = job.student.deepcopy()
+    for predictor, found in zip(program.predictors(), compiled.predictors(), strict=True):
+        predictor.signature, predictor.demos = found.signature, found.demos
+    return program
+
+
+def _room(job: Job) -> int:
+    return job.max_lm_calls - job.max_lm_calls // SPARE
+
+
+def _too_dear(job: Job, calls: int, purpose: str) -> CannotRun:
+    needed = -(-calls * SPARE // (SPARE - 1))
+    return CannotRun(f"It needs about {needed} model calls {purpose}, and the cap is {job.max_lm_calls}: raise it.")
+
+
+UNCOMPILED = Optimizer("Uncompiled student", "The program as it comes.", _uncompiled)
+LABELED_FEW_SHOT = Optimizer(
+    "LabeledFewShot",
+    "DSPy's default, 16 training examples as demonstrations, without any model; it takes no validation examples.",
+    _labeled_few_shot,
+)
+BOOTSTRAP_FEW_SHOT = Optimizer(
+    "BootstrapFewShot",
+    "DSPy's defaults: 4 demonstrations that the teacher answered, scoring at least 0.5, and 12 or more labelled ones, "
+    "16 in all; it takes no validation examples.",
+    _bootstrap_few_shot,
+)
+BOOTSTRAP_RANDOM_SEARCH = Optimizer(
+    "BootstrapFewShotWithRandomSearch",
+    "DSPy's defaults: the best on the validation examples of 19 candidates, 16 of them drawn, with up to 4 "
+    "demonstrations that the teacher answered, scoring at least 0.5, and 16 in all.",
+    _bootstrap_random_search,
+)
+MIPRO_ZERO_SHOT = Optimizer(
+    "MIPROv2, zero-shot",
+    'DSPy\'s default, auto="light", without demonstrations, which its guide recommends for instructions only; the '
+    "teacher proposes, and up to 100 validation examples choose.",
+    _mipro_zero_shot,
+)
+MIPRO_FEW_SHOT = Optimizer(
+    "MIPROv2, few-shot",
+    'DSPy\'s defaults, auto="light" with up to 4 demonstrations that the teacher answered, scoring at least 0.5, or 4 '
+    "labelled ones; the teacher proposes, and up to 100 validation examples choose.",
+    _mipro_few_shot,
+)
+COPRO = Optimizer(
+    "COPRO",
+    "DSPy's defaults: 3 rounds of 10 wordings from the teacher at temperature 1.4, scored on as many training examples "
+    "as the cap on calls has room for (20 at least); it takes no validation examples.",
+    _copro,
+)
+INFER_RULES = Optimizer(
+    "InferRules",
+    "DSPy's defaults, BootstrapFewShot's demonstrations and the best on the validation examples of 10 sets of rules "
+    "that the teacher writes from all training examples, fewer where the cap on calls or the teacher's context ends; "
+    "two faults of DSPy 3.4.1 are mended, by which it returns the last rules and fails on a full context.",
+    _infer_rules,
+)
+SIMBA = Optimizer(
+    "SIMBA",
+    "DSPy's defaults: 8 steps (fewer where the cap on calls ends) of 6 candidates on 32 training examples (or all, "
+    "where there are fewer), the teacher as prompt model and as one of 6 samplers, pictures in demonstrations uncut; "
+    "it takes no validation examples.",
+    _simba,
+)
+GEPA = Optimizer(
+    "GEPA",
+    'auto="light", which DSPy\'s guide starts with, or what the cap on calls has room for; the teacher reflects, with '
+    "pictures, on feedback that has the right answer and the data's explanation, and the validation examples choose.",
+    _gepa,
+)

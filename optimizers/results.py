@@ -1,0 +1,127 @@
+"""What a comparison finds out: a line of results.jsonl for each optimizer and seed, and what all lines come to."""
+
+from pydantic import BaseModel, ConfigDict
+
+from pld_dspy.usage import Usage
+
+
+class RoleUsage(Usage):
+    """What one model was asked for, and how long it took."""
+
+    seconds: float = 0.0  # summed over calls, also those side by side
+    failed: int = 0  # calls that failed after all retries, also those beyond a model's context
+
+
+class PerQuestion(BaseModel):
+    """What production pays for every question that the compiled program answers, means over the test questions."""
+
+    calls: float
+    prompt_tokens: float
+    completion_tokens: float
+    images: float
+    seconds: float  # that the model took for a question's calls, beside `num_threads` others
+    cost_usd: float | None  # None where LiteLLM knows no price
+    cacheable: float  # share of the prompts that is the same in all questions from the start, which providers can cache
+
+
+class GroupScore(BaseModel):
+    """The score on test questions of one kind."""
+
+    n: int
+    score: float
+
+
+class Result(BaseModel):
+    """One optimizer with one seed: a line of results.jsonl."""
+
+    optimizer: str
+    seed: int
+    score: float  # a fraction, on the test split
+    n: int  # test questions
+    errors: int  # of them without a readable answer
+    settings: str
+    program: str  # fingerprint of the compiled program
+    capped: bool  # whether the cap on calls was reached while it was compiled
+    compile: dict[str, RoleUsage]  # by role: teacher, student
+    seconds: float  # of compiling, by the clock
+    question: PerQuestion
+    groups: dict[str, GroupScore]  # the benchmark's table
+
+
+class PairedTest(BaseModel):
+    """A paired comparison with another optimizer on the same questions."""
+
+    model_config = ConfigDict(frozen=True)
+
+    difference: float  # of the scores, in favour of the row's optimizer
+    low: float  # 95% bootstrap interval of the difference
+    high: float
+    better: int  # questions on which it scores higher
+    worse: int
+    p_value: float  # of no difference
+    p_holm: float  # corrected for all tests of the table against the same optimizer
+
+
+class Row(BaseModel):
+    """One optimizer over all its seeds: a row of the table."""
+
+    optimizer: str
+    title: str
+    settings: str
+    why_not: str = ""  # why seeds are missing, where it could not run
+    results: list[Result]  # by seed
+    score: float | None = None  # mean over seeds; None where it never ran
+    low: float | None = None  # 95% bootstrap interval over the questions; None where all score the same
+    high: float | None = None
+    vs_baseline: PairedTest | None = None
+    vs_method: PairedTest | None = None
+    on_front: bool = False  # of score against tokens a question: no other row is as good in both and better in one
+
+
+class Comparison(BaseModel):
+    """Everything that a comparison found out, for its table and its page."""
+
+    program: str
+    data: str
+    modality: str
+    models: dict[str, str]  # by role
+    n: dict[str, int]  # examples by split
+    seeds: list[int]
+    num_threads: int
+    max_lm_calls: int
+    rows: list[Row]
+
+
+class Reply(BaseModel):
+    """What one optimizer's program said to a test question."""
+
+    optimizer: str  # name
+    score: float
+    answer: str  # in words
+
+
+class Contrast(BaseModel):
+    """A test question that one optimizer's program answered rightly and another's wrongly, with one seed."""
+
+    example: str  # id
+    question: str
+    gold: str  # in words
+    pictures: list[str]  # thumbnails as data URIs
+    replies: list[Reply]  # in the table's order
+
+
+class PredictorPrompt(BaseModel):
+    """What a compiled program tells one of its predictors before every question."""
+
+    predictor: str
+    instructions: str
+    demonstrations: list[str]  # as text
+    images: int  # in the demonstrations
+
+
+class Told(BaseModel):
+    """The prompts of one optimizer's program."""
+
+    optimizer: str  # name
+    seed: int
+    prompts: list[PredictorPrompt]

@@ -1,0 +1,86 @@
+"""What can and cannot be said about a difference between two optimizers."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from optimizers.results import PairedTest, Row
+from pld_dspy.gate import compare
+from pld_dspy.metrics.breakdown import bootstrap_interval
+
+Scores = Mapping[int, Sequence[float]]  # by seed: a score for each test question, in the same order
+
+
+def paired_test(reference: Scores, scores: Scores) -> PairedTest | None:
+    """Compare two optimizers on the same questions.
+
+    With one seed in common, right and wrong answers are compared by McNemar's exact test; with several, and for graded
+    scores, each question's means over those seeds are, by the sign-flip test that generalises it (`gate.compare`). So
+    what is generalised to is other questions, not other seeds.
+
+    Args:
+        reference: the one compared with.
+        scores: the row's own.
+
+    Returns:
+        The test, its p-value not yet corrected; None where they have no seed in common.
+    """
+    common = sorted(reference.keys() & scores.keys())
+    if not common:
+        return None
+    before, after = (np.mean([of[seed] for seed in common], axis=0) for of in (reference, scores))
+    found = compare(before.tolist(), after.tolist())
+    low, high = bootstrap_interval(after - before) or (found.gain, found.gain)
+    return PairedTest(
+        difference=found.gain,
+        low=low,
+        high=high,
+        better=found.fixed,
+        worse=found.broken,
+        p_value=found.p_value,
+        p_holm=found.p_value,
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction for several tests (Holm 1979, Scandinavian Journal of Statistics 6).
+
+    Args:
+        p_values: of m tests.
+
+    Returns:
+        Corrected ones in the same order: each is compared with the level as if it stood alone.
+    """
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(value) for value in corrected]
+
+
+def corrected(tests: Mapping[str, PairedTest]) -> dict[str, PairedTest]:
+    """The tests against one reference with `p_holm` set, by the names of the rows."""
+    p_values = holm([test.p_value for test in tests.values()])
+    return {
+        name: test.model_copy(update={"p_holm": p}) for (name, test), p in zip(tests.items(), p_values, strict=True)
+    }
+
+
+def interval(scores: Scores) -> tuple[float, float] | None:
+    """The 95% bootstrap interval of the mean score, over the questions, of their means over the seeds."""
+    return bootstrap_interval(np.mean(list(scores.values()), axis=0))
+
+
+def pareto_front(rows: Sequence[Row]) -> set[str]:
+    """The optimizers that no other one equals in score and input tokens a question and beats in one of them."""
+    points = {row.optimizer: (row.score, -prompt_tokens(row)) for row in rows if row.score is not None}
+    return {
+        name
+        for name, point in points.items()
+        if not any(other != point and all(np.greater_equal(other, point)) for other in points.values())
+    }
+
+
+def prompt_tokens(row: Row) -> float:
+    """Mean input tokens of a question, over the row's seeds."""
+    return float(np.mean([result.question.prompt_tokens for result in row.results]))

@@ -1,0 +1,145 @@
+"""A comparison in words and as a table for a terminal."""
+
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from optimizers.averages import compiling, per_question
+from optimizers.registry import BASELINE
+from optimizers.results import Comparison, PairedTest, Row
+from pld_dspy.report.page import short
+from pld_dspy.report.tables import SIMULATED, percent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LEVEL = 0.05
+RULES_ONLY = (
+    "The simulated student follows the rules in its prompt and does not learn from demonstrations, so that optimizers"
+    " which write no rules cannot win here."
+)
+
+
+def comparison_table(comparison: Comparison) -> Group:
+    """A row for each optimizer, in 80 columns, and below it what there is to say about them."""
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("", overflow="fold")
+    for heading in ("score (95%)", "to uncompiled", "tokens a\nquestion", "compile\ncalls"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in comparison.rows:
+        table.add_row(Text(short(row.title, 60)), *_cells(row))
+    told: list[RenderableType] = [Text(short(result_line(comparison), 600), "bold"), table]
+    notes = [
+        "Scores in percent. Differences in points, with p of no difference, Holm-corrected. Tokens are input tokens.",
+        *(
+            f"{short(row.title, 60)} {'lacks seeds' if row.results else 'did not run'}: {short(row.why_not, 600)}"
+            for row in comparison.rows
+            if row.why_not
+        ),
+        *(
+            f"{short(row.title, 60)}: the cap of {comparison.max_lm_calls:,} calls was reached."
+            for row in comparison.rows
+            if any(result.capped for result in row.results)
+        ),
+        *([notice(comparison)] if simulated(comparison) else []),
+    ]
+    return Group(*told, *map(Text, notes))
+
+
+def result_line(comparison: Comparison) -> str:
+    """What came out, in a sentence that claims no more than the test and the interval say."""
+    scored = [row for row in comparison.rows if row.score is not None]
+    if not comparison.rows:
+        return "Nothing was compared."
+    if not scored:
+        return "No optimizer could run, so that there are no scores."
+    on = f"on {comparison.n['test']:,} test questions" if "test" in comparison.n else "on the test questions"
+    baseline = next((row for row in scored if row.optimizer == BASELINE), None)
+    best = max(row.score or 0.0 for row in scored)
+    first = [row for row in scored if row.score == best]
+    if baseline is None:
+        score = f"{_names(first)} {'scores' if len(first) == 1 else 'score'} {percent(best)} {on}"
+        return f"{score}; there is no uncompiled student to compare with."
+    if len(scored) == 1:
+        return f"The uncompiled student scores {percent(best)} {on}; there is nothing to compare it with."
+    if baseline in first:
+        return f"No optimizer scores higher than the uncompiled student, which scores {percent(best)} {on}."
+    said = f"{_names(first)} {'scores' if len(first) == 1 else 'score'} highest, {percent(best)} {on}"
+    said += f"; the uncompiled student scores {percent(baseline.score)}."
+    test = first[0].vs_baseline
+    if len(first) > 1 or test is None:
+        return said
+    interval = f"{points(test.difference)} points, 95% interval {span(test)}, {p_value(test.p_holm)} Holm-corrected"
+    return f"{said} The difference ({interval}) is {'' if distinct(test) else 'not '}distinguishable from zero."
+
+
+def standing(comparison: Comparison) -> str:
+    """How many optimizers differ from the uncompiled student by test and interval; empty where none was tested."""
+    tests = [row.vs_baseline for row in comparison.rows if row.vs_baseline is not None]
+    if not tests:
+        return ""
+    above = sum(distinct(test) and test.difference > 0 for test in tests)
+    below = sum(distinct(test) and test.difference < 0 for test in tests)
+    rest = len(tests) - above - below
+    return (
+        f"Of {len(tests)} tested against the uncompiled student, {above} {_score(above)} distinguishably higher,"
+        f" {below} distinguishably lower, and {rest} cannot be told apart from it with these questions."
+    )
+
+
+def distinct(test: PairedTest) -> bool:
+    """Whether both the corrected test and the interval speak against no difference."""
+    return test.p_holm < LEVEL and (test.low > 0 or test.high < 0)
+
+
+def simulated(comparison: Comparison) -> bool:
+    """Whether a model of it is a rehearsal."""
+    return any(name.startswith("rehearsal") for name in comparison.models.values())
+
+
+def notice(comparison: Comparison) -> str:
+    """What stands above a simulator's figures."""
+    return f"{SIMULATED} {RULES_ONLY}" if simulated(comparison) else ""
+
+
+def points(fraction: float) -> str:
+    """A difference of scores as percentage points."""
+    return f"{100 * fraction:+.1f}".replace("-", "−").replace("−0.0", "0.0").replace("+0.0", "0.0")
+
+
+def span(test: PairedTest) -> str:
+    """The interval of a difference."""
+    return f"{points(test.low)} to {points(test.high)}"
+
+
+def p_value(p: float) -> str:
+    """A p-value, never rounded to nought."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _cells(row: Row) -> tuple[str, str, str, str]:
+    question, spent = per_question(row), compiling(row)
+    if row.score is None:
+        return "–", "–", "–", "–"
+    interval = "" if row.low is None or row.high is None else f" ({100 * row.low:.1f}–{100 * row.high:.1f})"
+    test = row.vs_baseline
+    return (
+        f"{100 * row.score:.1f}{interval}",
+        f"{points(test.difference)}, {p_value(test.p_holm)}" if test else "–",
+        f"{question.prompt_tokens:,.0f}" if question else "–",
+        f"{sum(each.calls for each in spent.values()):,.0f}",
+    )
+
+
+def _names(rows: list[Row]) -> str:
+    if len(rows) > 3:
+        return f"{len(rows)} optimizers"
+    *others, last = (short(row.title, 60) for row in rows)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _score(n: int) -> str:
+    return "scores" if n == 1 else "score"

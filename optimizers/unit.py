@@ -1,0 +1,192 @@
+"""One optimizer with one seed: compiled with a cold cache and every call on record, then tested."""
+
+import contextlib
+import io
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+import dspy
+
+from optimizers.prompts import told_by
+from optimizers.recording import Recorder, recorded
+from optimizers.registry import CannotRun, Job, Optimizer
+from optimizers.results import GroupScore, Result, Told
+from pld_dspy.errors import PLDError
+from pld_dspy.evaluation import Evaluation, Evaluator, Scored, program_fingerprint
+from pld_dspy.experiment import Task
+from pld_dspy.run import append_line, read_lines
+from pld_dspy.runner import Runner
+
+KEPT = ("cache", "calls.jsonl")  # of a unit that was interrupted
+NEVER = 1_000_000_000  # errors that DSPy stops at: beyond the cap, optimizers are to go on to their best program so far
+
+OnCall = Callable[[str, int], None]
+
+
+class Unit:
+    """One optimizer with one seed, and the folder of its files.
+
+    calls.jsonl has every model call, program.json the compiled program, answers.jsonl its answers on the test split,
+    told.json its prompts, log.txt what the optimizer printed.
+
+    Args:
+        name: the optimizer's entry-point name.
+        seed: of its draws.
+        folder: of the whole comparison.
+    """
+
+    def __init__(self, name: str, seed: int, folder: Path) -> None:
+        self.name = name
+        self.seed = seed
+        self.folder = folder / "units" / f"{name}-{seed}"
+
+    def run(
+        self,
+        optimizer: Optimizer,
+        task: Task,
+        *,
+        student_lm: dspy.LM,
+        teacher_lm: dspy.LM,
+        num_threads: int,
+        max_lm_calls: int,
+        on_call: OnCall = lambda phase, count: None,
+    ) -> Result:
+        """Compile and test; what an interrupted run of the unit had asked is taken from its cache.
+
+        Raises:
+            CannotRun: the optimizer does not go with the task, or ended with an error.
+            PLDError: a model does not answer.
+        """
+        self._start_over(keep=student_lm.cache and teacher_lm.cache)
+        recorder = Recorder(self.folder / "calls.jsonl", max_lm_calls, lambda count: on_call(recorder.phase, count))
+        student_lm, teacher_lm = recorded(student_lm, "student", recorder), recorded(teacher_lm, "teacher", recorder)
+        trainset = random.Random(self.seed).sample(task.examples["train"], len(task.examples["train"]))
+        job = Job(
+            student=task.program.deepcopy(),
+            trainset=trainset,
+            valset=list(task.examples["val"]),
+            metric=task.metric,
+            student_lm=student_lm,
+            teacher_lm=teacher_lm,
+            seed=self.seed,
+            num_threads=num_threads,
+            max_lm_calls=max_lm_calls,
+            folder=self.folder / "own",
+        )
+        with _cold_cache(self.folder / "cache"), dspy.context(lm=student_lm, max_errors=NEVER):
+            start = time.monotonic()
+            with _printed_to(self.folder / "log.txt"):
+                program = _compiled(optimizer, job, recorder)
+            seconds = time.monotonic() - start
+            recorder.phase = "test"
+            program.set_lm(None)  # of its own, as SIMBA's: all are tested with the same model
+            evaluation = Evaluator(task.metric, Runner(num_threads))(program, task.examples["test"], "Testing")
+        for item in evaluation.items:
+            append_line(self.folder / "answers.jsonl", item)
+        told = Told(optimizer=self.name, seed=self.seed, prompts=told_by(program))
+        program.save(self.folder / "program.json")
+        (self.folder / "told.json").write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return Result(
+            optimizer=self.name,
+            seed=self.seed,
+            score=evaluation.score,
+            n=len(evaluation.items),
+            errors=evaluation.errors,
+            settings=optimizer.settings,
+            program=program_fingerprint(program),
+            capped=recorder.capped,
+            compile=recorder.usage("compile"),
+            seconds=round(seconds, 1),
+            question=recorder.per_question(len(evaluation.items)),
+            groups=_groups(task, evaluation),
+        )
+
+    def finish(self) -> None:
+        """Remove the cache, which nobody needs any more."""
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+
+    def answers(self) -> list[Scored]:
+        """The answers on the test split, in its order."""
+        return read_lines(self.folder / "answers.jsonl", Scored)
+
+    def told(self) -> Told:
+        """What the program tells its predictors."""
+        return Told.model_validate_json((self.folder / "told.json").read_text(encoding="utf-8"))
+
+    def _start_over(self, keep: bool) -> None:
+        """Empty the folder but for what was paid, if a cache has the answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            if not (keep and path.name in KEPT):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder) -> dspy.Module:
+    """Run the optimizer; a model that does not answer at all is everybody's problem, any other error is its own."""
+    problem = ""
+    try:
+        program = optimizer.compile(job)
+    except Exception as error:
+        problem = str(error) if isinstance(error, PLDError) else f"It ended with {_brief(error)}."
+        if recorder.capped and not isinstance(error, CannotRun):
+            problem = f"It had no program when the cap of {job.max_lm_calls:,} calls was reached."
+    if recorder.hopeless is not None:
+        raise PLDError(f"The model {recorder.hopeless.model} does not answer: {_brief(recorder.hopeless)}")
+    if problem:
+        raise CannotRun(problem)
+    return program
+
+
+def _groups(task: Task, evaluation: Evaluation) -> dict[str, GroupScore]:
+    """The first measure of the program's own table, by group; nothing where it has none."""
+    if not hasattr(task.program, "breakdown"):
+        return {}
+    found = task.program.breakdown(task.examples["test"], evaluation.items, {})
+    measure = next(iter(found.columns))
+    return {group.name: GroupScore(n=group.n, score=group.scores[measure]) for group in found.groups if group.n}
+
+
+@contextlib.contextmanager
+def _cold_cache(folder: Path) -> Iterator[None]:
+    """DSPy's cache in a folder of its own."""
+    before = dspy.cache
+    dspy.configure_cache(disk_cache_dir=str(folder))
+    try:
+        yield
+    finally:
+        dspy.cache = before
+
+
+@contextlib.contextmanager
+def _printed_to(path: Path) -> Iterator[None]:
+    """What is printed goes to a file: DSPy's optimizers print, log and draw progress bars."""
+    with path.open("w", encoding="utf-8", errors="replace") as file:
+        to = _Redirected(file)
+        try:
+            with contextlib.redirect_stdout(to), contextlib.redirect_stderr(to):
+                yield
+        finally:
+            to.target = sys.stderr
+
+
+class _Redirected(io.TextIOBase):
+    """A stream that can be kept, as by logging, when the file behind it is closed."""
+
+    def __init__(self, target: TextIO) -> None:
+        self.target = target
+
+    def write(self, text: str) -> int:
+        return self.target.write(text)
+
+    def flush(self) -> None:
+        self.target.flush()
+
+
+def _brief(error: Exception) -> str:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 300 else f"{text[:300]}…"
