@@ -58,7 +58,7 @@ def compare(
         if not examples:
             raise PLDError(f"No example of {split} is left: {len(task.skipped)} were left out for a bad image.")
     run = RunFolder(folder, _configuration(task, student_lm, teacher_lm, num_threads, max_lm_calls))
-    run.status("interrupted", {})  # until the end below
+    run.write("run.json", run.state.model_copy(update={"status": "interrupted"}))  # until the end below
     finished = {(result.optimizer, result.seed): result for result in run.lines("results.jsonl", Result)}
     why_not: dict[str, list[str]] = {}
     with progress_bar(display_progress) as progress:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 RULES_ONLY = (
-    "The simulated student follows the rules in its prompt and does not learn from demonstrations, so that optimizers"
-    " which write no rules cannot win here."
+    "The simulated student follows rules and learns nothing from demonstrations, and the simulated teacher writes rules"
+    " for PLD's own prompts only: the other optimizers cannot win here."
 )
 
 

@@ -74,6 +74,7 @@ def price(model: str, prompt_tokens: int, completion_tokens: int) -> float | Non
         return None
     import litellm
 
+    litellm.suppress_debug_info = True  # it prints advice about models that it does not know
     try:
         return sum(litellm.cost_per_token(model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
     except Exception:  # LiteLLM raises several unrelated types for a model that it cannot place

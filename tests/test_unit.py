@@ -1,0 +1,187 @@
+import logging
+import sys
+
+import dspy
+import pytest
+from scripted import ScriptedEngine, examples
+
+from optimizers.registry import CannotRun, Optimizer
+from optimizers.unit import Unit
+from pld_dspy.errors import PLDError
+from pld_dspy.evaluation import program_fingerprint
+from pld_dspy.experiment import Task
+
+
+def task() -> Task:
+    labelled = examples(12)
+    splits = {"train": labelled[:6], "val": labelled[6:8], "test": labelled[8:]}
+    return Task("asking", "nowhere", dspy.Predict("question -> answer"), splits)
+
+
+def says(answer="yes", engine=None, cache=False):
+    """A model that gives that answer."""
+    engine = engine or ScriptedEngine(lambda prompt: {"answer": answer})
+    return dspy.LM("scripted", engine=engine, cache=cache, num_retries=0)
+
+
+def told(job, instructions="Say yes."):
+    """The student, with other instructions."""
+    program = job.student.deepcopy()
+    program.signature = program.signature.with_instructions(instructions)
+    return program
+
+
+def asking(job):
+    """An optimizer that asks both models about the training examples."""
+    for example in job.trainset:
+        job.student(**example.inputs())
+        job.teacher_lm(example.question)
+    return told(job)
+
+
+def run(folder, compile=told, name="told", seed=0, student=None, teacher=None, cap=100):
+    unit = Unit(name, seed, folder)
+    lms = {"student_lm": student or says(), "teacher_lm": teacher or says("hm")}
+    return unit, unit.run(Optimizer("Told", "None.", compile), task(), **lms, num_threads=1, max_lm_calls=cap)
+
+
+def test_a_unit_compiles_tests_and_leaves_its_files(tmp_path):
+    unit, result = run(tmp_path, asking)
+    assert (result.optimizer, result.seed, result.score, result.n, result.errors) == ("told", 0, 1.0, 4, 0)
+    assert {role: used.calls for role, used in result.compile.items()} == {"student": 6, "teacher": 6}
+    assert result.question.calls == 1.0
+    assert result.question.completion_tokens == 7.0
+    assert not result.capped
+    files = {path.name for path in unit.folder.iterdir()}
+    assert {"calls.jsonl", "answers.jsonl", "told.json", "program.json", "log.txt"} <= files
+    assert [answer.score for answer in unit.answers()] == [1.0] * 4
+    assert unit.told().prompts[0].instructions == "Say yes."
+    unit.finish()
+    assert not (unit.folder / "cache").exists()
+
+
+def test_the_program_that_it_writes_loads(tmp_path):
+    unit, result = run(tmp_path)
+    loaded = task().program
+    loaded.load(unit.folder / "program.json")
+    assert program_fingerprint(loaded) == result.program
+
+
+def test_the_seed_orders_the_training_examples_the_same_for_all(tmp_path):
+    orders = {}
+
+    def keep(job):
+        orders[job.folder.parent.name] = [example.id for example in job.trainset]
+        return told(job)
+
+    for name, seed in (("a", 0), ("b", 0), ("a", 1)):
+        run(tmp_path, keep, name, seed)
+    assert orders["a-0"] == orders["b-0"] != orders["a-1"]
+    assert sorted(orders["a-0"]) == sorted(orders["a-1"]) == [f"q{i}" for i in range(6)]
+
+
+def test_programs_are_tested_with_the_student_whatever_model_they_hold(tmp_path):
+    def with_own_model(job):
+        program = told(job)
+        program.set_lm(says("no"))
+        return program
+
+    assert run(tmp_path, with_own_model)[1].score == 1.0
+
+
+def test_dspys_cache_is_cold_and_comes_back(tmp_path):
+    before, engine = dspy.cache, ScriptedEngine(lambda prompt: {"answer": "yes"})
+    for name in "ab":
+        run(tmp_path, asking, name, student=says(engine=engine, cache=True), teacher=says("hm", cache=True))
+    assert len(engine.prompts) == 2 * (6 + 4)
+    assert dspy.cache is before
+
+
+def test_what_it_prints_goes_to_a_file_also_afterwards(tmp_path, capsys):
+    log = logging.getLogger("test_unit.noisy")
+    log.propagate = False
+
+    def noisy(job):
+        print("printed")
+        log.addHandler(logging.StreamHandler(sys.stderr))  # which keeps the stream
+        log.warning("logged")
+        return told(job)
+
+    unit, _ = run(tmp_path, noisy)
+    assert (unit.folder / "log.txt").read_text() == "printed\nlogged\n"
+    assert capsys.readouterr() == ("", "")
+    log.warning("later")
+    assert capsys.readouterr().err == "later\n"
+
+
+def test_an_optimizer_that_fails_says_why(tmp_path):
+    def failing(job):
+        raise ValueError("no demonstrations\n at all")
+
+    with pytest.raises(CannotRun, match="ended with ValueError: no demonstrations at all"):
+        run(tmp_path, failing)
+
+    def refusing(job):
+        raise CannotRun("It needs 32 examples.")
+
+    with pytest.raises(CannotRun, match="It needs 32 examples"):
+        run(tmp_path, refusing)
+
+
+def test_at_the_cap_an_optimizer_returns_what_it_has_or_says_that_it_has_nothing(tmp_path):
+    def persistent(job):
+        return dspy.BootstrapFewShot(metric=lambda *_: False).compile(job.student, trainset=job.trainset)
+
+    assert run(tmp_path, persistent, cap=3)[1].capped
+    with pytest.raises(CannotRun, match="no program when the cap of 3 calls"):
+        run(tmp_path, asking, cap=3)
+
+
+def test_a_model_that_does_not_answer_ends_everything_although_optimizers_swallow_it(tmp_path):
+    from dspy.lm15 import AuthError
+
+    def locked(prompt):
+        raise AuthError("no such key")
+
+    def swallowing(job):
+        dspy.Evaluate(devset=job.valset, metric=job.metric)(job.student)
+        return told(job)
+
+    with pytest.raises(PLDError, match=r"does not answer.*no such key") as caught:
+        run(tmp_path, swallowing, student=says(engine=ScriptedEngine(locked)))
+    assert not isinstance(caught.value, CannotRun)
+    with pytest.raises(PLDError, match="does not answer"):
+        run(tmp_path, student=says(engine=ScriptedEngine(locked)))
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("after", [3, 8, 14])
+def test_an_interrupted_unit_comes_to_the_same_as_another(tmp_path, after, cache):
+    """Interrupted while it compiles (3, 8 of 12 calls) and while it is tested (14)."""
+    asked = []
+
+    def interrupted(prompt):
+        asked.append(prompt)
+        if len(asked) == after + 1:
+            raise KeyboardInterrupt
+        return {"answer": "yes"}
+
+    def models(script):
+        engine = ScriptedEngine(script)
+        return {"student": says(engine=engine, cache=cache), "teacher": says(engine=engine, cache=cache)}
+
+    _, whole = run(tmp_path / "whole", asking, **models(lambda prompt: {"answer": "yes"}))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", asking, **models(interrupted))
+    resumed_from = len(asked)
+    _, resumed = run(tmp_path / "killed", asking, **models(interrupted))
+    assert timeless(resumed) == timeless(whole)
+    assert len(asked) - resumed_from == (16 - after if cache else 16)
+
+
+def timeless(result):
+    """A result without what no two runs have in common."""
+    found = result.model_dump()
+    for of in (found, found["question"], *found["compile"].values()):
+        del of["seconds"]
+    return found
