@@ -229,8 +229,8 @@ BOOTSTRAP_FEW_SHOT = Optimizer(
 )
 BOOTSTRAP_RANDOM_SEARCH = Optimizer(
     "BootstrapFewShot, random search",
-    "BootstrapFewShotWithRandomSearch with DSPy's defaults: the best on the validation examples of 19 candidates, 16 of "
-    "them drawn, with up to 4 demonstrations that the teacher answered, scoring at least 0.5, and 16 in all.",
+    "BootstrapFewShotWithRandomSearch with DSPy's defaults: the best on the validation examples of 19 candidates, 16 "
+    "of them drawn, with up to 4 demonstrations that the teacher answered, scoring at least 0.5, and 16 in all.",
     _bootstrap_random_search,
 )
 MIPRO_ZERO_SHOT = Optimizer(

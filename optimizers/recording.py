@@ -65,7 +65,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._earlier = {call.request: call for call in read_lines(path, Call)}
         self._calls: list[Call] = []
-        self._compiling = 0  # answers asked for in that phase
+        self._answers = {"compile": 0, "test": 0}  # that were asked for, by phase
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Recorder":
         return self  # programs are copied with their models
@@ -73,7 +73,7 @@ class Recorder:
     @property
     def capped(self) -> bool:
         """Whether the cap is reached."""
-        return self._compiling >= self._max_lm_calls
+        return self._answers["compile"] >= self._max_lm_calls
 
     def refuse(self, model: str) -> None:
         """Raise instead of asking.
@@ -142,8 +142,8 @@ class Recorder:
 
     def _count(self, call: Call) -> None:
         self._calls.append(call)
-        self._compiling += call.answers if call.phase == "compile" else 0
-        self._on_call(sum(each.answers for each in self._calls))
+        self._answers[call.phase] += call.answers
+        self._on_call(sum(self._answers.values()))
 
 
 class _Recorded(dspy.LM):

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TextIO
 
 import dspy
+import numpy as np
 
 from optimizers.prompts import told_by
 from optimizers.recording import Recorder, recorded
 from optimizers.registry import CannotRun, Job, Optimizer
 from optimizers.results import GroupScore, Result, Told
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, brief
 from pld_dspy.evaluation import Evaluation, Evaluator, Scored, program_fingerprint
 from pld_dspy.experiment import Task
 from pld_dspy.run import append_line, read_lines
@@ -80,6 +81,8 @@ class Unit:
         )
         with _cold_cache(self.folder / "cache"), dspy.context(lm=student_lm, max_errors=NEVER):
             start = time.monotonic()
+            random.seed(self.seed)  # for optimizers that draw from the generators that all share
+            np.random.seed(self.seed)
             with _printed_to(self.folder / "log.txt"):
                 program = _compiled(optimizer, job, recorder)
             seconds = time.monotonic() - start
@@ -132,11 +135,11 @@ def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder) -> dspy.Module
     try:
         program = optimizer.compile(job)
     except Exception as error:
-        problem = str(error) if isinstance(error, PLDError) else f"It ended with {_brief(error)}."
+        problem = str(error) if isinstance(error, PLDError) else f"It ended with {type(error).__name__}: {brief(error)}"
         if recorder.capped and not isinstance(error, CannotRun):
             problem = f"It had no program when the cap of {job.max_lm_calls:,} calls was reached."
     if recorder.hopeless is not None:
-        raise PLDError(f"The model {recorder.hopeless.model} does not answer: {_brief(recorder.hopeless)}")
+        raise PLDError(f"The model {recorder.hopeless.model} does not answer: {brief(recorder.hopeless)}")
     if problem:
         raise CannotRun(problem)
     return program
@@ -185,8 +188,3 @@ class _Redirected(io.TextIOBase):
 
     def flush(self) -> None:
         self.target.flush()
-
-
-def _brief(error: Exception) -> str:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= 300 else f"{text[:300]}…"

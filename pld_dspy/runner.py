@@ -18,7 +18,7 @@ from dspy.utils.exceptions import (
 )
 from dspy.utils.parallelizer import ParallelExecutor
 
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, brief
 from pld_dspy.progress import progress_bar
 from pld_dspy.usage import Meter, Usage
 
@@ -106,16 +106,16 @@ class Runner:
             try:
                 return Outcome(function(item))
             except AdapterParseError as error:
-                return Outcome(None, f"unreadable reply: {_brief(error.lm_response)}")
+                return Outcome(None, f"unreadable reply: {brief(error.lm_response)}")
             except LMError as error:
                 with lock:
                     failures += 1
                     if isinstance(error, HOPELESS) or failures > dspy.settings.max_errors:
-                        fatal.append(PLDError(f"The model {error.model} does not answer: {_brief(error)}"))
-                return Outcome(None, _brief(error))
+                        fatal.append(PLDError(f"The model {error.model} does not answer: {brief(error)}"))
+                return Outcome(None, brief(error))
             except Exception as error:
                 fatal.append(error)
-                return Outcome(None, _brief(error))
+                return Outcome(None, brief(error))
             finally:
                 progress.advance(bar)
 
@@ -151,8 +151,3 @@ class Runner:
     def _over_budget(self) -> bool:
         self.spent |= self.share_used() >= 1
         return self.spent
-
-
-def _brief(error: object, limit: int = 200) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else f"{text[:limit]}…"

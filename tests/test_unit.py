@@ -1,7 +1,9 @@
 import logging
+import random
 import sys
 
 import dspy
+import numpy as np
 import pytest
 from scripted import ScriptedEngine, examples
 
@@ -78,6 +80,21 @@ def test_the_seed_orders_the_training_examples_the_same_for_all(tmp_path):
         run(tmp_path, keep, name, seed)
     assert orders["a-0"] == orders["b-0"] != orders["a-1"]
     assert sorted(orders["a-0"]) == sorted(orders["a-1"]) == [f"q{i}" for i in range(6)]
+
+
+def test_optimizers_that_draw_from_the_shared_generators_draw_the_same_again(tmp_path):
+    drawn = []
+
+    def drawing(job):
+        drawn.append((random.random(), np.random.random()))
+        return told(job)
+
+    for seed in (0, 0, 1):
+        run(tmp_path, drawing, seed=seed)
+        random.random(), np.random.random()
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0] != drawn[2][0]
+    assert drawn[0][1] != drawn[2][1]
 
 
 def test_programs_are_tested_with_the_student_whatever_model_they_hold(tmp_path):

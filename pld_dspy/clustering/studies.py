@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, brief
 from pld_dspy.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _finished(study: "optuna.Study") -> int:
 
 
 def _unusable(storage: "Storage", error: Exception) -> str:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    reason = f"{type(error).__name__}: {error}"
     for secret in re.findall(r"\w:([^/@]+)", storage) if isinstance(storage, str) and "://" in storage else []:
         reason = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", reason)  # a password, or a port
-    return f"The storage of the Optuna study cannot be used ({reason[:200]})."
+    return f"The storage of the Optuna study cannot be used ({brief(reason)})."

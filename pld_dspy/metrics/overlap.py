@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, brief
 
 MEASURES = ("rouge_l", "meteor", "cider")
 _MISSING = "The overlap scores need packages that are not installed: pip install 'pld-dspy[spiqa]'."
@@ -163,7 +163,7 @@ def _bertscore(model: str, candidates: list[str], references: list[str]) -> Over
                 for number, score in zip(scored, f1.tolist(), strict=True):
                     examples[number] = score
     except Exception as error:  # what the libraries raise for a model that they cannot load or use has no common type
-        raise PLDError(f"BERTScore cannot use the encoder {model!r}: {' '.join(str(error).split())[:200]}") from error
+        raise PLDError(f"BERTScore cannot use the encoder {model!r}: {brief(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
     return OverlapScore(sum(examples) / len(examples), examples)
