@@ -1,6 +1,7 @@
 """What a row's seeds come to on average, for its tables and pictures."""
 
 from collections.abc import Iterable
+from statistics import fmean
 from typing import NamedTuple
 
 from optimizers.results import GroupScore, PerQuestion, Row
@@ -31,17 +32,16 @@ def per_question(row: Row) -> PerQuestion | None:
 
 
 def compiling(row: Row) -> dict[str, Spent]:
-    """What compiling asked of the models, by role; a role that a seed does not name was not asked."""
+    """What compiling asked of the models, by role."""
     spent = {}
-    for role in dict.fromkeys(role for result in row.results for role in result.compile):
-        found = [result.compile.get(role) for result in row.results]
-        costs = [0.0 if each is None or not each.calls else each.cost_usd for each in found]
+    for role in roles([row]):
+        found = [result.compile[role] for result in row.results]
         spent[role] = Spent(
-            mean(each.calls if each else 0 for each in found) or 0.0,
-            mean(each.prompt_tokens if each else 0 for each in found) or 0.0,
-            mean(each.completion_tokens if each else 0 for each in found) or 0.0,
-            mean(costs),
-            mean(each.seconds if each else 0 for each in found) or 0.0,
+            fmean(each.calls for each in found),
+            fmean(each.prompt_tokens for each in found),
+            fmean(each.completion_tokens for each in found),
+            mean(each.cost_usd for each in found),
+            fmean(each.seconds for each in found),
         )
     return spent
 

@@ -1,5 +1,7 @@
 """`pld compare`: registered under the entry-point group `pld_dspy.commands`."""
 
+import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +9,12 @@ from typing import Annotated
 import typer
 
 from pld_dspy import options as opt
-from pld_dspy.arguments import describer_model, resumable, show, student_model, task_of
+from pld_dspy.arguments import described_usage, describer_model, resumable, show, student_model, task_of
 from pld_dspy.errors import PLDError
 from pld_dspy.models import language_model
 from pld_dspy.runner import Runner
 
-Names = Annotated[str | None, typer.Option(help="Which ones, by commas; all that are installed.")]
+Names = Annotated[str | None, typer.Option(help="Which ones, by commas, as uncompiled,gepa,pld; all installed ones.")]
 Seeds = Annotated[str, typer.Option(help="Of the optimizers, by commas, as 0,1,2.")]
 Calls = Annotated[int, typer.Option(min=1, help="Calls of both models that compiling may take, for each one and seed.")]
 Out = Annotated[Path | None, typer.Option(help="The folder of the results; the same command again goes on in it.")]
@@ -55,11 +57,19 @@ def compare(
     numbers = _numbers(seeds)
     teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), data_seed)
     student_lm = student_model(student, student_api_base, student_setting, data_seed)
-    describe = describer_model(describer, describer_api_base, folder, Runner(num_threads, display_progress=True))
+    describing = Runner(num_threads, display_progress=True)
+    describe = describer_model(describer, describer_api_base, folder, describing)
     task = task_of(
         program, data, {"train": train, "val": val, "test": test}, data_seed, modality, program_setting, data_setting,
         bad_images, describe,
     )  # fmt: skip
+    task = replace(task, usage=described_usage(describing))
+    units, questions = len(chosen) * len(numbers), len(task.examples["test"])
+    print(
+        f"{units} compiles of at most {max_lm_calls:,} calls each, and {units} tests of {questions:,} questions; "
+        f"what {folder} holds already is not done again",
+        file=sys.stderr,
+    )
     with resumable(folder, "--out"):
         comparison = run(
             task,

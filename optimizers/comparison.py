@@ -1,12 +1,16 @@
 """The comparison: every optimizer with every seed, resumable, and what all of them come to."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import dspy
+from filelock import FileLock, Timeout
 
-from optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer
+from optimizers.recording import Phase
+from optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer, ordered
 from optimizers.results import Comparison, Result, Row
 from optimizers.statistics import Scores, corrected, interval, paired_test, pareto_front
 from optimizers.unit import Unit
@@ -39,7 +43,7 @@ def compare(
 
     Args:
         task: program and examples.
-        optimizers: by name, in the table's order.
+        optimizers: by name, those to run.
         student_lm: answers, in all of them.
         teacher_lm: writes instructions, rules and demonstrations, in all of them.
         seeds: of the optimizers.
@@ -49,26 +53,27 @@ def compare(
         display_progress: show a progress bar on standard error.
 
     Returns:
-        A row for each optimizer, with those that could not run and why.
+        Everything that the folder holds, with what it held before; and why the others have no result.
 
     Raises:
-        PLDError: a model does not answer, the metric fails, or the folder holds something else. What is finished stays.
+        PLDError: a model does not answer, the metric fails, or the folder holds something else or is in use. What is
+            finished stays.
     """
-    for split, examples in task.examples.items():
-        if not examples:
-            raise PLDError(f"No example of {split} is left: {len(task.skipped)} were left out for a bad image.")
-    run = RunFolder(folder, _configuration(task, student_lm, teacher_lm, num_threads, max_lm_calls))
-    run.write("run.json", run.state.model_copy(update={"status": "interrupted"}))  # until the end below
-    finished = {(result.optimizer, result.seed): result for result in run.lines("results.jsonl", Result)}
-    why_not: dict[str, list[str]] = {}
-    with progress_bar(display_progress) as progress:
+    for split in ("train", "val", "test"):
+        if not task.examples.get(split):
+            raise PLDError(f"There is no example of {split}: {len(task.skipped)} were left out for a bad image.")
+    run = _opened(folder, _configuration(task, student_lm, teacher_lm, max_lm_calls))
+    with _alone(folder), progress_bar(display_progress) as progress:
+        finished = _finished(run, optimizers)
+        run.status("interrupted", {})  # until the end
         bar = progress.add_task("Comparing", total=len(optimizers) * len(seeds))
+        why_not: dict[str, list[str]] = {}
         for seed in seeds:
             for name, optimizer in optimizers.items():
                 if (name, seed) not in finished:
                     unit = Unit(name, seed, folder)
 
-                    def show(phase: str, count: int, name: str = name, seed: int = seed) -> None:
+                    def show(phase: Phase, count: int, name: str = name, seed: int = seed) -> None:
                         progress.update(bar, description=f"{name} {seed}: {phase}, {count:,} calls")
 
                     try:
@@ -83,27 +88,31 @@ def compare(
                         )
                     except CannotRun as error:
                         why_not.setdefault(name, []).append(str(error))
+                    except OSError as error:
+                        raise PLDError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
                     else:
                         run.append("results.jsonl", result)
                         finished[(name, seed)] = result
                         unit.finish()
                 progress.advance(bar)
-    run.status("finished", {})
-    untested = [
-        _row(name, optimizer, [finished[name, seed] for seed in seeds if (name, seed) in finished], why_not.get(name))
-        for name, optimizer in optimizers.items()
-    ]
-    scores = {row.optimizer: {result.seed: _scores(result, folder) for result in row.results} for row in untested}
+        run.status("finished", {})
+        answers = {key: _scores(result, folder) for key, result in finished.items()}
+    rows, scores = [], {}
+    for name in ordered({*optimizers, *(name for name, _ in finished)}):
+        results = [finished[key] for key in sorted(finished) if key[0] == name]
+        rows.append(_row(name, optimizers.get(name), results, why_not.get(name, [])))
+        scores[name] = {result.seed: answers[name, result.seed] for result in results}
     return Comparison(
         program=task.name,
         data=task.source,
         modality=task.modality,
         models={"teacher": teacher_lm.model, "student": student_lm.model},
         n={split: len(examples) for split, examples in task.examples.items()},
-        seeds=list(seeds),
-        num_threads=num_threads,
+        seeds=sorted({*seeds, *(seed for _, seed in finished)}),
+        num_threads=sorted({result.num_threads for result in finished.values()}),
         max_lm_calls=max_lm_calls,
-        rows=tested(untested, scores),
+        described=task.usage.get("describer"),
+        rows=tested(rows, scores),
     )
 
 
@@ -137,24 +146,59 @@ def tested(rows: Sequence[Row], scores: Mapping[str, Scores]) -> list[Row]:
     return found
 
 
-def _row(name: str, optimizer: Optimizer, results: list[Result], why_not: list[str] | None) -> Row:
+def _opened(folder: Path, configuration: dict[str, object]) -> RunFolder:
+    """The folder, made if it is not there, so that what is interrupted can be gone on with."""
+    before = RunFolder(folder).state.configuration
+    if before and "comparison of" not in before:
+        raise PLDError(f"{folder} holds another run: give another folder.")
+    run = RunFolder(folder, configuration)
+    if not before:
+        run.write("run.json", run.state)
+    return run
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise PLDError(f"Another comparison is running in {folder}: wait for it, or give another folder.") from error
+
+
+def _finished(run: RunFolder, optimizers: Mapping[str, Optimizer]) -> dict[tuple[str, int], Result]:
+    """What the folder holds, by optimizer and seed."""
+    finished = {(result.optimizer, result.seed): result for result in run.lines("results.jsonl", Result)}
+    for (name, _), result in finished.items():
+        if name in optimizers and result.settings != optimizers[name].settings:
+            raise PLDError(f"{run.path} holds results of {name} with other settings: give another folder.")
+    return finished
+
+
+def _scores(result: Result, folder: Path) -> list[float]:
+    unit = Unit(result.optimizer, result.seed, folder)
+    scores = [answer.score for answer in unit.answers()]
+    if len(scores) != result.n:
+        raise PLDError(
+            f"{unit.folder} has {len(scores)} of {result.n} answers: take its line out of results.jsonl to run it anew."
+        )
+    return scores
+
+
+def _row(name: str, optimizer: Optimizer | None, results: list[Result], why_not: list[str]) -> Row:
     return Row(
         optimizer=name,
-        title=optimizer.title,
-        settings=optimizer.settings,
-        why_not=" ".join(dict.fromkeys(why_not or [])),
+        title=results[0].title if results else optimizer.title if optimizer else name,
+        settings=results[0].settings if results else optimizer.settings if optimizer else "",
+        why_not=" ".join(dict.fromkeys(why_not)),
         results=results,
         score=sum(result.score for result in results) / len(results) if results else None,
     )
 
 
-def _scores(result: Result, folder: Path) -> list[float]:
-    return [answer.score for answer in Unit(result.optimizer, result.seed, folder).answers()]
-
-
-def _configuration(
-    task: Task, student_lm: dspy.LM, teacher_lm: dspy.LM, num_threads: int, max_lm_calls: int
-) -> dict[str, object]:
+def _configuration(task: Task, student_lm: dspy.LM, teacher_lm: dspy.LM, max_lm_calls: int) -> dict[str, object]:
     examples = task.examples
     content = hashlib.sha256("".join(map(fingerprint, examples["test"])).encode()).hexdigest()
     return {
@@ -165,6 +209,6 @@ def _configuration(
         "student": described(student_lm),
         "teacher": described(teacher_lm),
         "metric": described_metric(task.metric),
-        "num_threads": num_threads,
         "max_lm_calls": max_lm_calls,
+        "dspy": version("dspy"),
     }

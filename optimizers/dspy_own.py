@@ -9,7 +9,7 @@ from typing import Any
 
 import dspy
 
-from optimizers.registry import CannotRun, Job, Optimizer
+from optimizers.registry import CannotRun, Job, Optimizer, own_signatures
 from pld_dspy.evaluation import PASSED, in_words
 from pld_dspy.examples import rationale
 
@@ -93,9 +93,7 @@ def _infer_rules(job: Job) -> dspy.Module:
         num_candidates=min(10, fits),
         num_threads=job.num_threads,
     )
-    # InferRules writes into the signatures that it is given, which belong to all programs of their class.
-    student = job.student.deepcopy()
-    _own_signatures(student)
+    student = own_signatures(job.student.deepcopy())
     return _reworded(job, optimizer.compile(student, trainset=list(job.trainset), valset=list(job.valset)))
 
 
@@ -153,8 +151,7 @@ class _InferRules(dspy.InferRules):
 
     def evaluate_program(self, program: dspy.Module, dataset: list[dspy.Example]) -> float:
         """Score a candidate. Without signatures of its own, it would take over the rules of all later candidates."""
-        _own_signatures(program)
-        return float(super().evaluate_program(program, dataset))
+        return float(super().evaluate_program(own_signatures(program), dataset))
 
     def induce_natural_language_rules(self, predictor: dspy.Predict, trainset: list[dspy.Example]) -> str:
         """Have rules written from as many examples as the teacher's context holds.
@@ -172,11 +169,6 @@ class _InferRules(dspy.InferRules):
                 raise CannotRun("InferRules: not one training example fits into the teacher's context.") from cause
         self._fitting = min(fitting - 1, int(fitting * FEWER))
         return self.induce_natural_language_rules(predictor, trainset)
-
-
-def _own_signatures(program: dspy.Module) -> None:
-    for predictor in program.predictors():
-        predictor.signature = predictor.signature.with_instructions(predictor.signature.instructions)
 
 
 def _with_feedback(job: Job) -> Callable[..., dspy.Prediction]:

@@ -10,11 +10,10 @@ from optimizers.averages import by_group, compiling, groups_of, per_question, ro
 from optimizers.pictures import comparison_pictures
 from optimizers.registry import METHOD
 from optimizers.results import Comparison, Contrast, Row, Told
-from optimizers.tables import distinct, notice, p_value, points, result_line, span, standing
+from optimizers.tables import described, distinct, notice, p_value, points, result_line, span, standing
 from pld_dspy.report.page import LONGEST, environment
 from pld_dspy.wording import sound
 
-MOST_CONTRASTS = 50
 MOST_PICTURES = 8  # of a question
 MOST_DEMONSTRATIONS = 50  # of a predictor
 _THUMBNAIL = re.compile(r"data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}")
@@ -42,6 +41,7 @@ def comparison_page(comparison: Comparison, contrasts: Sequence[Contrast] = (), 
         found=comparison,
         result=result_line(comparison),
         standing=standing(comparison),
+        described=described(comparison),
         simulated=notice(comparison),
         lines=[_line(number, row) for number, row in enumerate(rows, start=1)],
         roles=roles(rows),
@@ -54,8 +54,7 @@ def comparison_page(comparison: Comparison, contrasts: Sequence[Contrast] = (), 
         groups=groups_of(rows),
         by_group={row.optimizer: by_group(row) for row in rows},
         pictures=comparison_pictures(comparison),
-        contrasts=[_card(contrast, titles) for contrast in contrasts[:MOST_CONTRASTS]],
-        more_contrasts=max(0, len(contrasts) - MOST_CONTRASTS),
+        contrasts=[_card(contrast, titles) for contrast in contrasts],
         told=told,
         titles=titles,
         most_demonstrations=MOST_DEMONSTRATIONS,
@@ -79,7 +78,7 @@ def _said(row: Row) -> list[str]:
     return [
         *(["on the Pareto front"] if row.on_front else []),
         *([f"cap on calls reached{seeds}"] if capped else []),
-        *([f"{errors:,} unreadable answer{'s' if errors != 1 else ''}"] if errors else []),
+        *([f"{errors:,} answer{'s' if errors != 1 else ''} unreadable or refused"] if errors else []),
     ]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = (ACCENT, "#c2701a", "#2f7d5b", "#8a4f9e")  # of roles, told apart also in grey
+COLOURS = (ACCENT, "#c2701a")  # of the two roles, told apart also in grey
 WIDTH = 6.4  # inches
 LONG = 24  # characters of a name
 MOST_GROUPS = 14
@@ -101,7 +101,7 @@ def _scores(figure: "Figure", rows: Sequence[Row]) -> None:
     for y, row in enumerate(rows):
         if row.score is None:
             axes.annotate(
-                "did not run", (left, y), xytext=(6, 0), textcoords="offset points", va="center", color=MUTED, size=9
+                "no result", (left, y), xytext=(6, 0), textcoords="offset points", va="center", color=MUTED, size=9
             )
     axes.set_xlim(left)
     axes.set_xlabel("test score (%)")

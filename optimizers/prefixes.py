@@ -28,13 +28,12 @@ class Prefixes:
     def __init__(self) -> None:
         self._by_predictor: dict[Sequence[str], _Prompts] = {}
 
-    def add(self, predictor: Sequence[str], text: str, images: int) -> None:
+    def add(self, predictor: Sequence[str], text: str) -> None:
         """Take a prompt into account.
 
         Args:
-            predictor: whose prompt it is.
-            text: as `flattened` returns it.
-            images: how many are in it.
+            predictor: what tells it from others.
+            text: a prompt of its, as `flattened` returns it.
         """
         seen = self._by_predictor.setdefault(predictor, _Prompts(text))
         seen.prefix = os.path.commonprefix([seen.prefix, text])  # noqa: RUF071 - characters are meant

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import dspy
-from dspy.utils.exceptions import LMError
+from dspy.utils.exceptions import LMConfigurationError, LMError, LMInvalidRequestError, LMUnsupportedFeatureError
 from dspy.utils.usage_tracker import UsageTracker
 from pydantic import BaseModel
 
@@ -22,6 +24,9 @@ from pld_dspy.usage import price
 
 Role = Literal["teacher", "student"]
 Phase = Literal["compile", "test"]
+
+OWN_FAULT = (LMConfigurationError, LMUnsupportedFeatureError)  # of an optimizer, which asks for what a model lacks
+IN_JSON = "Outputs will be a JSON object"  # as DSPy's JSONAdapter writes it
 
 
 class CapReached(LMError):
@@ -52,20 +57,27 @@ class Recorder:
     Args:
         path: calls.jsonl.
         max_lm_calls: that may be made in the phase "compile"; a request for several answers counts as so many.
-        on_call: called after every call, from many threads.
+        on_call: called with the phase and the number of calls after every call, from many threads.
     """
 
-    def __init__(self, path: Path, max_lm_calls: int, on_call: Callable[[int], None] = lambda count: None) -> None:
-        self.phase: Phase = "compile"
-        self.hopeless: LMError | None = None  # a model that does not answer at all
-        self._prefixes = Prefixes()
+    def __init__(
+        self, path: Path, max_lm_calls: int, on_call: Callable[[Phase, int], None] = lambda phase, count: None
+    ) -> None:
+        self.fatal: LMError | OSError | None = None  # why nothing more can be asked
+        self.passing: LMError | None = None  # a failure while testing that may not be there another time
         self._path = path
         self._max_lm_calls = max_lm_calls
         self._on_call = on_call
         self._lock = threading.Lock()
-        self._earlier = {call.request: call for call in read_lines(path, Call)}
+        self._prefixes = Prefixes()
+        self._earlier: dict[str, list[Call]] = defaultdict(list)  # by request
+        for call in read_lines(path, Call):
+            if call.error is None:  # failures are not cached, and come again
+                self._earlier[call.request].append(call)
+        self._first: dict[str, Call] = {}
         self._calls: list[Call] = []
-        self._answers = {"compile": 0, "test": 0}  # that were asked for, by phase
+        self._asked = 0  # answers in the phase "compile", with those under way
+        self._compiled = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Recorder":
         return self  # programs are copied with their models
@@ -73,62 +85,64 @@ class Recorder:
     @property
     def capped(self) -> bool:
         """Whether the cap is reached."""
-        return self._answers["compile"] >= self._max_lm_calls
+        return self._asked >= self._max_lm_calls
 
-    def refuse(self, model: str) -> None:
-        """Raise instead of asking.
+    def end_compiling(self) -> None:
+        """Refuse further calls of the phase "compile", as of threads that an optimizer has left behind."""
+        self._compiled = True
+
+    def begin(self, phase: Phase, model: str, answers: int) -> None:
+        """Let a call be made.
 
         Raises:
             CapReached: the optimizer has had its calls.
-            LMError: a model has turned out not to answer at all.
+            LMError, OSError: it has turned out before that nothing can be asked or kept.
         """
-        if self.hopeless is not None:
-            raise self.hopeless
-        if self.phase == "compile" and self.capped:
-            raise CapReached(f"The cap of {self._max_lm_calls:,} calls is reached.", model=model)
-
-    def add(self, call: Call) -> None:
-        """Put a call on record that reached a model."""
         with self._lock:
-            append_line(self._path, call)
-            self._count(call)
+            if self.fatal is not None:
+                raise self.fatal
+            if phase == "compile":
+                if self._compiled or self.capped:
+                    raise CapReached(f"The cap of {self._max_lm_calls:,} calls is reached.", model=model)
+                self._asked += answers
 
-    def answered_by_cache(self, request: str) -> None:
-        """Count a request that reached a model before an interruption."""
+    def end(self, call: Call, error: LMError | None, from_cache: bool) -> None:
+        """Put a call on record that was let be made.
+
+        Args:
+            call: what it came to.
+            error: its failure, after all retries.
+            from_cache: whether DSPy's cache answered, so that no model was asked.
+        """
         with self._lock:
-            if earlier := self._earlier.pop(request, None):
-                self._count(earlier)
+            if error is not None:
+                self._failed(call, error)
+            if not from_cache:
+                try:
+                    append_line(self._path, call)
+                except OSError as problem:
+                    self.fatal = problem
+                    raise
+                self._count(call)
+            elif earlier := self._earlier[call.request]:
+                self._count(earlier.pop(0))
+            else:
+                self._asked -= call.answers if call.phase == "compile" else 0
+                if call.phase == "test" and call.request in self._first:  # a question that stands twice in the data
+                    self._count(self._first[call.request].model_copy(update={"phase": "test"}))
 
-    def saw(self, predictor: Sequence[str], text: str, images: int) -> None:
-        """Look at a prompt of the phase "test", also one that a cache answers."""
-        if self.phase == "test":
-            with self._lock:
-                self._prefixes.add(predictor, text, images)
-
-    def failed(self, error: LMError) -> None:
-        """Note a failure; after one that leaves no hope, no model is asked any more."""
-        if isinstance(error, HOPELESS):
-            self.hopeless = error
+    def saw(self, predictor: tuple[str, ...], text: str) -> None:
+        """Look at a prompt of the phase "test", also one that the cache answers."""
+        with self._lock:
+            self._prefixes.add(predictor, text)
 
     def usage(self, phase: Phase) -> dict[str, RoleUsage]:
         """Calls, tokens, cost and seconds by role."""
-        found: dict[str, RoleUsage] = {}
-        for role in ("teacher", "student"):
-            calls = [call for call in self._calls if (call.phase, call.role) == (phase, role)]
-            tokens = [sum(call.prompt_tokens for call in calls), sum(call.completion_tokens for call in calls)]
-            found[role] = RoleUsage(
-                calls=sum(call.answers for call in calls),
-                prompt_tokens=tokens[0],
-                completion_tokens=tokens[1],
-                cost_usd=price(calls[0].model, *tokens) if calls else 0.0,
-                seconds=round(sum(call.seconds for call in calls), 3),
-                failed=sum(call.error is not None for call in calls),
-            )
-        return found
+        return {role: self._usage(phase, role) for role in ("teacher", "student")}
 
     def per_question(self, n: int) -> PerQuestion:
         """What answering a question takes, from the calls of the phase "test" on `n` questions."""
-        used = self.usage("test")["student"]
+        used = self._usage("test", "student")
         images = sum(call.images for call in self._calls if call.phase == "test")
         return PerQuestion(
             calls=used.calls / n,
@@ -140,10 +154,28 @@ class Recorder:
             cacheable=self._prefixes.share(),
         )
 
+    def _usage(self, phase: Phase, role: Role) -> RoleUsage:
+        calls = [call for call in self._calls if (call.phase, call.role) == (phase, role)]
+        costs = [price(call.model, call.prompt_tokens, call.completion_tokens, call.answers) for call in calls]
+        return RoleUsage(
+            calls=sum(call.answers for call in calls),
+            prompt_tokens=sum(call.prompt_tokens for call in calls),
+            completion_tokens=sum(call.completion_tokens for call in calls),
+            cost_usd=None if None in costs else math.fsum(cost or 0.0 for cost in costs),
+            seconds=round(sum(call.seconds for call in calls), 3),
+            failed=sum(call.error is not None for call in calls),
+        )
+
     def _count(self, call: Call) -> None:
         self._calls.append(call)
-        self._answers[call.phase] += call.answers
-        self._on_call(sum(self._answers.values()))
+        self._first.setdefault(call.request, call)
+        self._on_call(call.phase, len(self._calls))
+
+    def _failed(self, call: Call, error: LMError) -> None:
+        if isinstance(error, HOPELESS) and not isinstance(error, OWN_FAULT):
+            self.fatal = error
+        elif call.phase == "test" and not isinstance(error, (LMInvalidRequestError, *OWN_FAULT)):
+            self.passing = error
 
 
 class _Recorded(dspy.LM):
@@ -151,6 +183,7 @@ class _Recorded(dspy.LM):
 
     recorder: Recorder
     role: Role
+    phase: Phase
 
     def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
         with self._recording(prompt, messages, kwargs):
@@ -162,39 +195,32 @@ class _Recorded(dspy.LM):
 
     @contextmanager
     def _recording(self, prompt: Any, messages: Any, kwargs: dict[str, Any]) -> Iterator[None]:
-        recorder, tracker = self.recorder, _Tracker(dspy.settings.usage_tracker)
-        recorder.refuse(self.model)
+        asked = {name: value for name, value in {**self.kwargs, **kwargs}.items() if not name.startswith("api_")}
+        self.recorder.begin(self.phase, self.model, answers := asked.get("n") or 1)
+        tracker, error, start = _Tracker(dspy.settings.usage_tracker), None, time.monotonic()
         text, images = flattened(prompt, messages)
-        recorder.saw(_caller(), text, images)
-        asked = {**self.kwargs, **kwargs}
-        told = {name: value for name, value in asked.items() if not name.startswith("api_")}
-        request = hashlib.sha256(json.dumps([self.role, text, told], default=str, sort_keys=True).encode()).hexdigest()
-        error, start = None, time.monotonic()
+        if self.phase == "test":
+            self.recorder.saw(_caller(text), text)
         try:
             with dspy.context(usage_tracker=tracker):
                 yield
         except LMError as failure:
             error = failure
-            recorder.failed(failure)
             raise
         finally:
-            if tracker.entries or error is not None:
-                recorder.add(
-                    Call(
-                        request=request[:24],
-                        phase=recorder.phase,
-                        role=self.role,
-                        model=self.model,
-                        answers=asked.get("n") or 1,
-                        prompt_tokens=tracker.total("prompt_tokens"),
-                        completion_tokens=tracker.total("completion_tokens"),
-                        images=images,
-                        seconds=round(time.monotonic() - start, 4),
-                        error=type(error).__name__ if error else None,
-                    )
-                )
-            else:
-                recorder.answered_by_cache(request[:24])
+            call = Call(
+                request=_hash([self.role, text, asked]),
+                phase=self.phase,
+                role=self.role,
+                model=self.model,
+                answers=answers,
+                prompt_tokens=tracker.total("prompt_tokens"),
+                completion_tokens=tracker.total("completion_tokens"),
+                images=images,
+                seconds=round(time.monotonic() - start, 4),
+                error=type(error).__name__ if error else None,
+            )
+            self.recorder.end(call, error, from_cache=not tracker.entries and error is None)
 
 
 class _Tracker(UsageTracker):
@@ -214,7 +240,7 @@ class _Tracker(UsageTracker):
         return sum(entry.get(what) or 0 for entry in self.entries)
 
 
-def recorded(lm: dspy.LM, role: Role, recorder: Recorder) -> dspy.LM:
+def recorded(lm: dspy.LM, role: Role, phase: Phase, recorder: Recorder) -> dspy.LM:
     """A copy of a language model whose calls, and those of its copies, are on record.
 
     Unlike a usage tracker it tells roles apart that share a model, and sees calls of optimizers that track by
@@ -222,11 +248,17 @@ def recorded(lm: dspy.LM, role: Role, recorder: Recorder) -> dspy.LM:
     """
     copy = lm.copy()
     copy.__class__ = type(f"Recorded{type(lm).__name__}", (_Recorded, type(lm)), {})
-    copy.recorder, copy.role = recorder, role  # type: ignore[attr-defined]
+    copy.recorder, copy.role, copy.phase = recorder, role, phase  # type: ignore[attr-defined]
     return copy
 
 
-def _caller() -> Sequence[str]:
-    """The output fields of the predictor that asks, by which a program's predictors are told apart."""
-    caller = dspy.settings.caller_predict
-    return tuple(caller.signature.output_fields) if caller is not None else ()
+def _caller(text: str) -> tuple[str, ...]:
+    """What tells a program's predictors apart, and a predictor's prompts from those of DSPy's second try in JSON."""
+    callers = [module for module in dspy.settings.caller_modules or () if isinstance(module, dspy.Predict)]
+    signature = callers[-1].signature if callers else None
+    told = (signature.instructions, *signature.fields) if signature is not None else ()
+    return (*told, "as JSON" if IN_JSON in text else "")
+
+
+def _hash(asked: Any) -> str:
+    return hashlib.sha256(json.dumps(asked, default=str, sort_keys=True).encode()).hexdigest()[:24]

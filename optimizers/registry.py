@@ -1,15 +1,18 @@
 """The compared optimizers: what one gets, what one is, and how they are found."""
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import dspy
 
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, brief
 from pld_dspy.evaluation import Metric
+
+log = logging.getLogger(__name__)
 
 GROUP = "pld_dspy.optimizers"
 BASELINE, METHOD = "uncompiled", "pld"  # those that all others are tested against
@@ -64,33 +67,59 @@ class Optimizer:
     compile: Callable[[Job], dspy.Module]
 
 
+def own_signatures(program: dspy.Module) -> dspy.Module:
+    """Give a program signatures of its own, and return it.
+
+    They are classes, which copies share: an optimizer that writes into one, as `dspy.InferRules` does in DSPy 3.4.1,
+    would change every program of the process.
+    """
+    for predictor in program.predictors():
+        predictor.signature = predictor.signature.with_instructions(predictor.signature.instructions)
+    return program
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Names in the table's order: the baseline first, PLD's last."""
+    return sorted(names, key=lambda name: (name != BASELINE, name.startswith(METHOD), name))
+
+
 def find_optimizers(names: Sequence[str] | None = None) -> dict[str, Optimizer]:
-    """Optimizers by their entry-point names.
+    """Optimizers by their entry-point names, in the table's order.
 
     Args:
-        names: those wanted, in this order; None for all that are installed, the baseline first and PLD's last.
+        names: those wanted; None for all that are installed, without those that cannot be loaded.
 
     Raises:
         PLDError: one is not installed, cannot be loaded, or is named twice.
     """
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
-    ordered = sorted(installed, key=lambda name: (name != BASELINE, name.startswith(METHOD), name))
-    wanted = ordered if names is None else list(names)
-    if unknown := [name for name in wanted if name not in installed]:
-        raise PLDError(f"There is no optimizer {unknown[0]!r}; installed are: {', '.join(ordered) or 'none'}.")
-    if len(set(wanted)) < len(wanted):
-        raise PLDError(f"An optimizer is named twice: {', '.join(wanted)}.")
-    if names is not None and not wanted:
-        raise PLDError(f"No optimizer is named; installed are: {', '.join(ordered)}.")
-    found = {}
-    for name in wanted:
-        if not _NAME.fullmatch(name):
-            raise PLDError(f"The optimizer {name!r} is not named in small letters, digits, - and _.")
-        try:
-            optimizer = installed[name].load()
-        except (ImportError, AttributeError) as error:
-            raise PLDError(f"The optimizer {name} cannot be loaded: {error}.") from error
-        if not isinstance(optimizer, Optimizer):
-            raise PLDError(f"The optimizer {name} is no optimizers.Optimizer, but {optimizer!r}.")
-        found[name] = optimizer
-    return found
+    there = ", ".join(ordered(installed)) or "none"
+    if names is None:
+        return {name: found for name in ordered(installed) if (found := _loaded_or_warned(installed[name]))}
+    if unknown := [name for name in names if name not in installed]:
+        raise PLDError(f"There is no optimizer {unknown[0]!r}; installed are: {there}.")
+    if len(set(names)) < len(names):
+        raise PLDError(f"An optimizer is named twice: {', '.join(names)}.")
+    if not names:
+        raise PLDError(f"No optimizer is named; installed are: {there}.")
+    return {name: _loaded(installed[name]) for name in ordered(names)}
+
+
+def _loaded(entry: EntryPoint) -> Optimizer:
+    if not _NAME.fullmatch(entry.name):
+        raise PLDError(f"The optimizer {entry.name!r} is not named in small letters, digits, - and _.")
+    try:
+        optimizer = entry.load()
+    except Exception as error:  # whatever its module does when it is imported
+        raise PLDError(f"The optimizer {entry.name} cannot be loaded: {brief(error)}.") from error
+    if not isinstance(optimizer, Optimizer):
+        raise PLDError(f"The optimizer {entry.name} is no optimizers.Optimizer, but {brief(repr(optimizer))}.")
+    return optimizer
+
+
+def _loaded_or_warned(entry: EntryPoint) -> Optimizer | None:
+    try:
+        return _loaded(entry)
+    except PLDError as error:
+        log.warning("%s It is left out.", error)
+        return None

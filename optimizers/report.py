@@ -69,10 +69,14 @@ def _contrast(task: Task, place: int, replies: dict[str, Scored]) -> Contrast:
         example=example_id(example),
         question=str(example.get("question") or example.inputs().toDict()),
         gold=in_words(task.program, example, example.labels()),
-        pictures=[_thumbnail(figure) for figure in figures_of(example)],
+        pictures=[thumbnail for figure in figures_of(example) if (thumbnail := _thumbnail(figure))],
         replies=[Reply(optimizer=name, score=of.score, answer=of.answer) for name, of in replies.items()],
     )
 
 
-def _thumbnail(figure: dspy.Image) -> str:
-    return encode(base64.b64decode(figure.format()[0]["image_url"]["url"].partition("base64,")[2]), THUMBNAIL)
+def _thumbnail(figure: dspy.Image) -> str | None:
+    """None where it is only an address, or no picture that can be read."""
+    try:
+        return encode(base64.b64decode(figure.format()[0]["image_url"]["url"].partition("base64,")[2]), THUMBNAIL)
+    except ValueError:
+        return None

@@ -35,15 +35,17 @@ class Result(BaseModel):
     """One optimizer with one seed: a line of results.jsonl."""
 
     optimizer: str
+    title: str
     seed: int
     score: float  # a fraction, on the test split
     n: int  # test questions
-    errors: int  # of them without a readable answer
+    errors: int  # of them that the model refused or answered unreadably
     settings: str
     program: str  # fingerprint of the compiled program
     capped: bool  # whether the cap on calls was reached while it was compiled
     compile: dict[str, RoleUsage]  # by role: teacher, student
     seconds: float  # of compiling, by the clock
+    num_threads: int  # calls side by side
     question: PerQuestion
     groups: dict[str, GroupScore]  # the benchmark's table
 
@@ -87,8 +89,9 @@ class Comparison(BaseModel):
     models: dict[str, str]  # by role
     n: dict[str, int]  # examples by split
     seeds: list[int]
-    num_threads: int
+    num_threads: list[int]  # that were used
     max_lm_calls: int
+    described: Usage | None = None  # what describing the figures took, once and for all of them
     rows: list[Row]
 
 

@@ -72,8 +72,13 @@ def interval(scores: Scores) -> tuple[float, float] | None:
 
 
 def pareto_front(rows: Sequence[Row]) -> set[str]:
-    """The optimizers that no other one equals in score and input tokens a question and beats in one of them."""
-    points = {row.optimizer: (row.score, -prompt_tokens(row)) for row in rows if row.score is not None}
+    """The optimizers that no other one equals in score and input tokens a question and beats in one of them.
+
+    Those that lack seeds are left out, since the others' scores are of other seeds.
+    """
+    seeds = max((len(row.results) for row in rows), default=0)
+    whole = [row for row in rows if row.results and len(row.results) == seeds]
+    points = {row.optimizer: (row.score or 0.0, -prompt_tokens(row)) for row in whole}
     return {
         name
         for name, point in points.items()

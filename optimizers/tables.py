@@ -11,7 +11,7 @@ from optimizers.averages import compiling, per_question
 from optimizers.registry import BASELINE
 from optimizers.results import Comparison, PairedTest, Row
 from pld_dspy.report.page import short
-from pld_dspy.report.tables import SIMULATED, percent
+from pld_dspy.report.tables import SIMULATED, cost, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +35,7 @@ def comparison_table(comparison: Comparison) -> Group:
     notes = [
         "Scores in percent. Differences in points, with p of no difference, Holm-corrected. Tokens are input tokens.",
         *(
-            f"{short(row.title, 60)} {'lacks seeds' if row.results else 'did not run'}: {short(row.why_not, 600)}"
+            f"{short(row.title, 60)} {'lacks seeds' if row.results else 'has no result'}: {short(row.why_not, 600)}"
             for row in comparison.rows
             if row.why_not
         ),
@@ -44,6 +44,7 @@ def comparison_table(comparison: Comparison) -> Group:
             for row in comparison.rows
             if any(result.capped for result in row.results)
         ),
+        *([described(comparison)] if comparison.described else []),
         *([notice(comparison)] if simulated(comparison) else []),
     ]
     return Group(*told, *map(Text, notes))
@@ -57,6 +58,12 @@ def result_line(comparison: Comparison) -> str:
     if not scored:
         return "No optimizer could run, so that there are no scores."
     on = f"on {comparison.n['test']:,} test questions" if "test" in comparison.n else "on the test questions"
+    seeds = max(len(row.results) for row in scored)
+    if lacking := [row for row in scored if len(row.results) < seeds]:
+        return (
+            f"{_names(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} seeds, so that scores {on} are not ranked;"
+            " the tests take the seeds that both have."
+        )
     baseline = next((row for row in scored if row.optimizer == BASELINE), None)
     best = max(row.score or 0.0 for row in scored)
     first = [row for row in scored if row.score == best]
@@ -103,6 +110,17 @@ def simulated(comparison: Comparison) -> bool:
 def notice(comparison: Comparison) -> str:
     """What stands above a simulator's figures."""
     return f"{SIMULATED} {RULES_ONLY}" if simulated(comparison) else ""
+
+
+def described(comparison: Comparison) -> str:
+    """What describing the figures took, which is in no row; empty where they were not described."""
+    used = comparison.described
+    if used is None:
+        return ""
+    return (
+        f"Describing the figures took {used.calls:,} more calls, once for all optimizers and for each new figure later:"
+        f" {used.prompt_tokens:,} tokens in, {used.completion_tokens:,} out, US$ {cost(used)}."
+    )
 
 
 def points(fraction: float) -> str:

@@ -6,7 +6,9 @@ import random
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import TextIO
 
@@ -14,8 +16,8 @@ import dspy
 import numpy as np
 
 from optimizers.prompts import told_by
-from optimizers.recording import Recorder, recorded
-from optimizers.registry import CannotRun, Job, Optimizer
+from optimizers.recording import Phase, Recorder, recorded
+from optimizers.registry import CannotRun, Job, Optimizer, own_signatures
 from optimizers.results import GroupScore, Result, Told
 from pld_dspy.errors import PLDError, brief
 from pld_dspy.evaluation import Evaluation, Evaluator, Scored, program_fingerprint
@@ -25,8 +27,6 @@ from pld_dspy.runner import Runner
 
 KEPT = ("cache", "calls.jsonl")  # of a unit that was interrupted
 NEVER = 1_000_000_000  # errors that DSPy stops at: beyond the cap, optimizers are to go on to their best program so far
-
-OnCall = Callable[[str, int], None]
 
 
 class Unit:
@@ -55,40 +55,37 @@ class Unit:
         teacher_lm: dspy.LM,
         num_threads: int,
         max_lm_calls: int,
-        on_call: OnCall = lambda phase, count: None,
+        on_call: Callable[[Phase, int], None] = lambda phase, count: None,
     ) -> Result:
         """Compile and test; what an interrupted run of the unit had asked is taken from its cache.
 
         Raises:
-            CannotRun: the optimizer does not go with the task, or ended with an error.
-            PLDError: a model does not answer.
+            CannotRun: the optimizer does not go with the task, ended with an error, or returned no program that runs.
+            PLDError: a model does not answer, or the metric fails.
+            OSError: the folder cannot be written.
         """
         self._start_over(keep=student_lm.cache and teacher_lm.cache)
-        recorder = Recorder(self.folder / "calls.jsonl", max_lm_calls, lambda count: on_call(recorder.phase, count))
-        student_lm, teacher_lm = recorded(student_lm, "student", recorder), recorded(teacher_lm, "teacher", recorder)
-        trainset = random.Random(self.seed).sample(task.examples["train"], len(task.examples["train"]))
+        recorder = Recorder(self.folder / "calls.jsonl", max_lm_calls, on_call)
+        train, val = (deepcopy(task.examples[split]) for split in ("train", "val"))
         job = Job(
-            student=task.program.deepcopy(),
-            trainset=trainset,
-            valset=list(task.examples["val"]),
+            student=own_signatures(task.program.deepcopy()),
+            trainset=random.Random(self.seed).sample(train, len(train)),
+            valset=val,
             metric=task.metric,
-            student_lm=student_lm,
-            teacher_lm=teacher_lm,
+            student_lm=recorded(student_lm, "student", "compile", recorder),
+            teacher_lm=recorded(teacher_lm, "teacher", "compile", recorder),
             seed=self.seed,
             num_threads=num_threads,
             max_lm_calls=max_lm_calls,
             folder=self.folder / "own",
         )
-        with _cold_cache(self.folder / "cache"), dspy.context(lm=student_lm, max_errors=NEVER):
+        with _cold_cache(self.folder / "cache"):
             start = time.monotonic()
-            random.seed(self.seed)  # for optimizers that draw from the generators that all share
-            np.random.seed(self.seed)
             with _printed_to(self.folder / "log.txt"):
                 program = _compiled(optimizer, job, recorder)
             seconds = time.monotonic() - start
-            recorder.phase = "test"
-            program.set_lm(None)  # of its own, as SIMBA's: all are tested with the same model
-            evaluation = Evaluator(task.metric, Runner(num_threads))(program, task.examples["test"], "Testing")
+            with dspy.context(lm=recorded(student_lm, "student", "test", recorder)):
+                evaluation = _tested(program, task, num_threads, recorder)
         for item in evaluation.items:
             append_line(self.folder / "answers.jsonl", item)
         told = Told(optimizer=self.name, seed=self.seed, prompts=told_by(program))
@@ -96,6 +93,7 @@ class Unit:
         (self.folder / "told.json").write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return Result(
             optimizer=self.name,
+            title=optimizer.title,
             seed=self.seed,
             score=evaluation.score,
             n=len(evaluation.items),
@@ -105,6 +103,7 @@ class Unit:
             capped=recorder.capped,
             compile=recorder.usage("compile"),
             seconds=round(seconds, 1),
+            num_threads=num_threads,
             question=recorder.per_question(len(evaluation.items)),
             groups=_groups(task, evaluation),
         )
@@ -132,17 +131,47 @@ class Unit:
 def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder) -> dspy.Module:
     """Run the optimizer; a model that does not answer at all is everybody's problem, any other error is its own."""
     problem = ""
+    random.seed(job.seed)  # for optimizers that draw from the generators that all share
+    np.random.seed(job.seed)
     try:
-        program = optimizer.compile(job)
-    except Exception as error:
+        with dspy.context(lm=job.student_lm, max_errors=NEVER, disable_history=True):
+            program = optimizer.compile(job)
+        if not isinstance(program, dspy.Module):
+            problem = f"It returned {brief(repr(program))}, which is no program."
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()  # which goes to log.txt
         problem = str(error) if isinstance(error, PLDError) else f"It ended with {type(error).__name__}: {brief(error)}"
         if recorder.capped and not isinstance(error, CannotRun):
             problem = f"It had no program when the cap of {job.max_lm_calls:,} calls was reached."
-    if recorder.hopeless is not None:
-        raise PLDError(f"The model {recorder.hopeless.model} does not answer: {brief(recorder.hopeless)}")
+    recorder.end_compiling()
+    _raise_for(recorder)
     if problem:
-        raise CannotRun(problem)
+        made = sum(used.calls for used in recorder.usage("compile").values())
+        raise CannotRun(f"{problem} {made:,} calls had been made." if made else problem)
     return program
+
+
+def _tested(program: dspy.Module, task: Task, num_threads: int, recorder: Recorder) -> Evaluation:
+    """Score the program on the test split; a failure that may pass, as of a server, is not taken for an answer."""
+    program.set_lm(None)  # of its own, as SIMBA's: all are tested with the same model
+    try:
+        evaluation = Evaluator(task.metric, Runner(num_threads))(program, task.examples["test"], "Testing")
+    except Exception as error:
+        _raise_for(recorder)
+        if isinstance(error, PLDError):
+            raise
+        raise CannotRun(f"Its program ended with {type(error).__name__}: {brief(error)}") from error
+    _raise_for(recorder)
+    if evaluation.errors and recorder.passing is not None:
+        raise PLDError(f"The model {recorder.passing.model} failed while it was tested: {brief(recorder.passing)}")
+    return evaluation
+
+
+def _raise_for(recorder: Recorder) -> None:
+    if isinstance(recorder.fatal, OSError):
+        raise recorder.fatal
+    if recorder.fatal is not None:
+        raise PLDError(f"The model {recorder.fatal.model} does not answer: {brief(recorder.fatal)}")
 
 
 def _groups(task: Task, evaluation: Evaluation) -> dict[str, GroupScore]:

@@ -152,7 +152,7 @@ def plan(
 
 def _usage(model: str, calls: int, prompt_tokens: float, written: int) -> Usage:
     read, wrote = round(prompt_tokens), calls * written
-    cost = price(model, read, wrote) if calls else 0.0
+    cost = price(model, read, wrote, calls) if calls else 0.0
     return Usage(calls=calls, prompt_tokens=read, completion_tokens=wrote, cost_usd=cost)
 
 

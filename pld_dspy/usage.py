@@ -8,6 +8,8 @@ from typing import Any
 from dspy.utils.usage_tracker import UsageTracker
 from pydantic import BaseModel
 
+LOCAL = ("ollama/", "ollama_chat/")  # providers whose models LiteLLM knows to be free
+
 
 class Usage(BaseModel):
     """Calls that reached a model (answers from the cache are not among them) and their tokens."""
@@ -64,21 +66,33 @@ class Meter(UsageTracker):
         """Everything counted so far, or of one model; no cost where one of the models has no known price."""
         counted = {name: usage for name, usage in self.by_model().items() if model in (None, name)}
         for name, usage in counted.items():
-            usage.cost_usd = price(name, usage.prompt_tokens, usage.completion_tokens)
+            usage.cost_usd = price(name, usage.prompt_tokens, usage.completion_tokens, usage.calls)
         return sum(counted.values(), start=Usage(cost_usd=0.0))
 
 
-def price(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
-    """US dollars by LiteLLM's price list, without discounts for cached input; None where it does not know the model."""
+def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1) -> float | None:
+    """US dollars by LiteLLM's price list, without discounts for cached input.
+
+    Args:
+        model: its name.
+        prompt_tokens: of all calls.
+        completion_tokens: of all calls.
+        calls: of mean length are priced, since with some models a long one costs more a token.
+
+    Returns:
+        None where LiteLLM does not know the model; it takes some that are newer than its list to be free.
+    """
     if model.startswith(("rehearsal", "hf:")) or model == "ocr":
         return None
     import litellm
 
     litellm.suppress_debug_info = True  # it prints advice about models that it does not know
     try:
-        return sum(litellm.cost_per_token(model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
+        each = (tokens / max(calls, 1) for tokens in (prompt_tokens, completion_tokens))
+        cost = max(calls, 1) * sum(litellm.cost_per_token(model, *each))
     except Exception:  # LiteLLM raises several unrelated types for a model that it cannot place
         return None
+    return cost if cost or model in litellm.model_cost or model.startswith(LOCAL) else None
 
 
 def count_tokens(model: str, text: str) -> int:

@@ -17,6 +17,7 @@ from optimizers.results import (
 PNG = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
+NOTHING = {role: RoleUsage(cost_usd=0.0) for role in ("teacher", "student")}
 REASON = "It embeds text, and these questions have pictures."
 
 
@@ -27,6 +28,8 @@ def result(optimizer="pld", seed=0, score=0.7, **changes):
     )
     fields = {
         "optimizer": optimizer,
+        "title": optimizer,
+        "num_threads": 16,
         "seed": seed,
         "score": score,
         "n": 200,
@@ -56,7 +59,7 @@ def uncompiled(**changes):
     cheap = PerQuestion(
         calls=1, prompt_tokens=200, completion_tokens=50, images=0.5, seconds=1, cost_usd=0.00002, cacheable=0.1
     )
-    results = [result("uncompiled", 0, 0.6, compile={}, seconds=0, question=cheap)]
+    results = [result("uncompiled", 0, 0.6, compile=NOTHING, seconds=0, question=cheap)]
     fields = {"on_front": True, "results": results, "vs_method": compared(-0.1, -0.18, -0.02)}
     return row("uncompiled", "Uncompiled", 0.6, **{**fields, **changes})
 
@@ -74,7 +77,7 @@ def comparison(*rows, **changes):
         "models": {"teacher": "openai/large", "student": "openai/small"},
         "n": {"train": 100, "val": 50, "test": 200},
         "seeds": [0],
-        "num_threads": 16,
+        "num_threads": [16],
         "max_lm_calls": 5000,
         "rows": list(rows) or [uncompiled(), row(vs_baseline=compared(), on_front=True), gepa, cannot_run()],
     }

@@ -25,7 +25,7 @@ def test_a_row_for_each_optimizer():
     assert "PLD 70.0 (64.0–76.0) +10.0, p = 0.031 1,234 1,100" in said
     assert "GEPA 62.0 (56.0–68.0) +2.0, p = 0.600 1,234 1,100" in said
     assert "KNNFewShot – – – –" in said
-    assert f"KNNFewShot did not run: {REASON}" in said
+    assert f"KNNFewShot has no result: {REASON}" in said
 
 
 def test_it_fits_into_80_columns():

@@ -14,7 +14,7 @@ OTHER = {"type": "image_url", "image_url": {"url": "data:image/png;base64,BBBB"}
 def share(*texts: str, predictor: tuple[str, ...] = ("answer",)) -> float:
     prompts = Prefixes()
     for text in texts:
-        prompts.add(predictor, text, 0)
+        prompts.add(predictor, text)
     return prompts.share()
 
 
@@ -32,9 +32,9 @@ def test_of_a_single_prompt_nothing_can_be_said():
 def test_predictors_have_prefixes_of_their_own():
     prompts = Prefixes()
     for text in ("find 1", "find 2"):
-        prompts.add(("figure",), text, 0)
+        prompts.add(("figure",), text)
     for text in ("answer 1", "answer 2"):
-        prompts.add(("answer",), text, 0)
+        prompts.add(("answer",), text)
     assert prompts.share() == pytest.approx((2 * 5 + 2 * 7) / (2 * 6 + 2 * 8))
 
 

@@ -110,7 +110,8 @@ def test_the_front_holds_what_nothing_beats():
     def row(name, score, tokens):
         question = {"calls": 1, "prompt_tokens": tokens, "completion_tokens": 1, "images": 0, "seconds": 1}
         result = {
-            "optimizer": name, "seed": 0, "score": score, "n": 1, "errors": 0, "settings": "", "program": "",
+            "optimizer": name, "title": name, "seed": 0, "score": score, "n": 1, "errors": 0, "settings": "",
+            "program": "", "num_threads": 1,
             "capped": False, "compile": {}, "seconds": 1, "groups": {},
             "question": {**question, "cost_usd": None, "cacheable": 0},
         }  # fmt: skip

@@ -1,3 +1,4 @@
+import itertools
 import logging
 import random
 import sys
@@ -5,6 +6,7 @@ import sys
 import dspy
 import numpy as np
 import pytest
+from dspy.lm15 import ContextLengthError, RateLimitError
 from scripted import ScriptedEngine, examples
 
 from optimizers.registry import CannotRun, Optimizer
@@ -143,6 +145,59 @@ def test_an_optimizer_that_fails_says_why(tmp_path):
 
     with pytest.raises(CannotRun, match="It needs 32 examples"):
         run(tmp_path, refusing)
+    assert "Traceback" in (tmp_path / "units/told-0/log.txt").read_text()
+
+
+@pytest.mark.parametrize("returned", [None, "a program", dspy.Module])
+def test_what_is_no_program_says_so(tmp_path, returned):
+    with pytest.raises(CannotRun, match="which is no program"):
+        run(tmp_path, lambda job: returned)
+
+
+def test_an_optimizer_that_leaves_the_process_or_returns_a_broken_program_says_why(tmp_path):
+    with pytest.raises(CannotRun, match="SystemExit: 3"):
+        run(tmp_path, lambda job: sys.exit(3))
+
+    class Broken(dspy.Module):
+        def forward(self, question):
+            raise KeyError("nothing")
+
+    with pytest.raises(CannotRun, match="Its program ended with KeyError: 'nothing'"):
+        run(tmp_path, lambda job: Broken())
+
+
+def test_calls_of_a_compile_without_a_program_are_told(tmp_path):
+    def failing(job):
+        asking(job)
+        raise ValueError("after all")
+
+    with pytest.raises(CannotRun, match=r"ValueError: after all 12 calls had been made\."):
+        run(tmp_path, failing)
+
+
+def test_a_failure_that_may_pass_is_no_answer(tmp_path):
+    times = itertools.count()
+
+    def limited(prompt):
+        if next(times) == 2:
+            raise RateLimitError("slow down")
+        return {"answer": "yes"}
+
+    engine = ScriptedEngine(limited)
+    with pytest.raises(PLDError, match=r"failed while it was tested: .*slow down"):
+        run(tmp_path, student=says(engine=engine, cache=True), teacher=says(cache=True))
+    assert run(tmp_path, student=says(engine=engine, cache=True), teacher=says(cache=True))[1].score == 1.0
+    assert len(engine.prompts) == 4 + 1
+
+
+def test_an_input_that_the_model_refuses_is_a_wrong_answer(tmp_path):
+    def forgetful(prompt):
+        if "9" in prompt.fields["question"]:
+            raise ContextLengthError("too long")
+        return {"answer": "yes"}
+
+    _, result = run(tmp_path, student=says(engine=ScriptedEngine(forgetful)))
+    assert (result.score, result.errors) == (0.75, 1)
 
 
 def test_at_the_cap_an_optimizer_returns_what_it_has_or_says_that_it_has_nothing(tmp_path):
