@@ -10,7 +10,7 @@ from loopback import openai_server, served
 from test_cli import PLD, pld
 
 SMALL = ("--train", "16", "--val", "8", "--test", "12", "--num-threads", "2")
-SOME = ("--optimizers", "uncompiled,labeled-few-shot,infer-rules,pld-clustered")
+SOME = ("--optimizers", "uncompiled,labeled-few-shot,pld-clustered")
 
 
 def results(folder):
@@ -24,12 +24,10 @@ def results(folder):
 
 def test_a_comparison_writes_results_and_a_report_and_goes_on_where_it_was(tmp_path):
     command = ("compare", "scienceqa", *SMALL, *SOME, "--out", "c", "--json")
-    done = pld(*command, "--seeds", "0,1", cwd=tmp_path)
+    done = pld(*command, "--seeds", "0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = results(tmp_path / "c")
-    assert [(line["seed"], line["optimizer"]) for line in lines] == [
-        (seed, name) for seed in (0, 1) for name in SOME[1].split(",")
-    ]
+    assert [(line["seed"], line["optimizer"]) for line in lines] == [(0, name) for name in SOME[1].split(",")]
     assert all(0 <= line["score"] <= 1 and line["n"] == 12 for line in lines)
     told = json.loads(done.stdout.splitlines()[-1])
     assert [row["optimizer"] for row in told["rows"]] == SOME[1].split(",")
@@ -41,10 +39,10 @@ def test_a_comparison_writes_results_and_a_report_and_goes_on_where_it_was(tmp_p
     assert not list((tmp_path / "c").glob("units/*/cache"))
 
     before = (tmp_path / "c/results.jsonl").read_text()
-    again = pld(*command, "--seeds", "0,1,2", cwd=tmp_path)
+    again = pld(*command, "--seeds", "0,1", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "c/results.jsonl").read_text().startswith(before)
-    assert [line["seed"] for line in results(tmp_path / "c")] == [0] * 4 + [1] * 4 + [2] * 4
+    assert [line["seed"] for line in results(tmp_path / "c")] == [0] * 3 + [1] * 3
 
 
 def test_a_compiled_program_of_a_comparison_can_be_evaluated(tmp_path):
@@ -58,9 +56,7 @@ def test_a_compiled_program_of_a_comparison_can_be_evaluated(tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_comparison_resumed_has_the_same_results_as_another(tmp_path, how):
-    command = ("compare", "spiqa", *SMALL, *SOME, "--seeds", "0,1")
-    whole = pld(*command, "--out", "whole", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
+    command = ("compare", "scienceqa", *SMALL, "--optimizers", "uncompiled,infer-rules,pld-clustered")
     with openai_server() as (address, asked):  # whose answers DSPy caches, unlike the simulator's
         models = [
             part
@@ -83,10 +79,6 @@ def test_a_stopped_comparison_resumed_has_the_same_results_as_another(tmp_path, 
         assert resumed.returncode == 0, resumed.stderr
         assert len(asked) - 2 * calls <= 2 * 2  # at most those in flight were asked twice
     assert results(tmp_path / "stopped") == results(tmp_path / "other")
-    # The same answers over a socket as without; prices and names of models differ.
-    assert [line["score"] for line in results(tmp_path / "other")] == [
-        line["score"] for line in results(tmp_path / "whole")
-    ]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from compared import REASON, compared, comparison, row, uncompiled
 from rich.console import Console
 
 from optimizers.averages import by_group, compiling, groups_of, per_question
+from optimizers.results import RoleUsage
 from optimizers.tables import RULES_ONLY, comparison_table, distinct, p_value, points, result_line, standing
 from pld_dspy.report.tables import SIMULATED
+from pld_dspy.usage import Usage
 
 
 def printed(found):
@@ -106,7 +108,7 @@ def test_numbers():
 def test_means_over_the_seeds():
     each = row(seeds=(0, 1, 2))
     each.results[0].question.prompt_tokens = 934
-    del each.results[2].compile["teacher"]
+    each.results[2].compile["teacher"] = RoleUsage(cost_usd=0.0)
     assert per_question(each).prompt_tokens == pytest.approx(1134)
     assert compiling(each)["teacher"].calls == 100, "of 100, 200 and none"
     assert compiling(each)["teacher"].cost_usd == pytest.approx(1 / 3)
@@ -116,3 +118,15 @@ def test_means_over_the_seeds():
     assert by_group(each)["NAT"].score == pytest.approx(0.71)
     assert groups_of([each]) == {"NAT": 120, "SOC": 80}
     assert per_question(comparison().rows[3]) is None
+
+
+def test_with_seeds_missing_nothing_is_ranked():
+    lacking = row("gepa", "GEPA", 1.0, vs_baseline=compared(0.0))
+    found = result_line(comparison(uncompiled(results=row(seeds=(0, 1)).results), lacking))
+    assert found.startswith("GEPA lacks seeds, so that scores on 200 test questions are not ranked;")
+
+
+def test_what_describing_took_is_said():
+    told = comparison(described=Usage(calls=40, prompt_tokens=1_000, completion_tokens=200, cost_usd=0.5))
+    assert "Describing the figures took 40 more calls" in " ".join(lines(told))
+    assert "Describing" not in " ".join(lines(comparison()))
