@@ -3,11 +3,14 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import dspy
 from filelock import FileLock, Timeout
+from rich.progress import Progress, TaskID
 
 from optimizers.recording import Phase
 from optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer, ordered
@@ -67,34 +70,29 @@ def compare(
         finished = _finished(run, optimizers)
         run.status("interrupted", {})  # until the end
         bar = progress.add_task("Comparing", total=len(optimizers) * len(seeds))
-        why_not: dict[str, list[str]] = {}
-        for seed in seeds:
-            for name, optimizer in optimizers.items():
-                if (name, seed) not in finished:
-                    unit = Unit(name, seed, folder)
-
-                    def show(phase: Phase, count: int, name: str = name, seed: int = seed) -> None:
-                        progress.update(bar, description=f"{name} {seed}: {phase}, {count:,} calls")
-
-                    try:
-                        result = unit.run(
-                            optimizer,
-                            task,
-                            student_lm=student_lm,
-                            teacher_lm=teacher_lm,
-                            num_threads=num_threads,
-                            max_lm_calls=max_lm_calls,
-                            on_call=show,
-                        )
-                    except CannotRun as error:
-                        why_not.setdefault(name, []).append(str(error))
-                    except OSError as error:
-                        raise PLDError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
-                    else:
-                        run.append("results.jsonl", result)
-                        finished[(name, seed)] = result
-                        unit.finish()
-                progress.advance(bar)
+        why_not: dict[str, list[str]] = {name: [] for name in optimizers}
+        for seed, name in product(seeds, optimizers):
+            if (name, seed) not in finished:
+                unit = Unit(name, seed, folder)
+                try:
+                    result = unit.run(
+                        optimizers[name],
+                        task,
+                        student_lm=student_lm,
+                        teacher_lm=teacher_lm,
+                        num_threads=num_threads,
+                        max_lm_calls=max_lm_calls,
+                        on_call=partial(_show, progress, bar, unit),
+                    )
+                except CannotRun as error:
+                    why_not[name].append(str(error))
+                except OSError as error:
+                    raise PLDError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+                else:
+                    run.append("results.jsonl", result)
+                    finished[(name, seed)] = result
+                    unit.finish()
+            progress.advance(bar)
         run.status("finished", {})
         answers = {key: _scores(result, folder) for key, result in finished.items()}
     rows, scores = [], {}
@@ -166,6 +164,10 @@ def _alone(folder: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise PLDError(f"Another comparison is running in {folder}: wait for it, or give another folder.") from error
+
+
+def _show(progress: Progress, bar: TaskID, unit: Unit, phase: Phase, count: int) -> None:
+    progress.update(bar, description=f"{unit.name} {unit.seed}: {phase}, {count:,} calls")
 
 
 def _finished(run: RunFolder, optimizers: Mapping[str, Optimizer]) -> dict[tuple[str, int], Result]:

@@ -82,14 +82,13 @@ class Unit:
         with _cold_cache(self.folder / "cache"):
             start = time.monotonic()
             with _printed_to(self.folder / "log.txt"):
-                program = _compiled(optimizer, job, recorder)
+                program = _compiled(optimizer, job, recorder, self.folder / "program.json")
             seconds = time.monotonic() - start
             with dspy.context(lm=recorded(student_lm, "student", "test", recorder)):
                 evaluation = _tested(program, task, num_threads, recorder)
         for item in evaluation.items:
             append_line(self.folder / "answers.jsonl", item)
         told = Told(optimizer=self.name, seed=self.seed, prompts=told_by(program))
-        program.save(self.folder / "program.json")
         (self.folder / "told.json").write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return Result(
             optimizer=self.name,
@@ -128,15 +127,18 @@ class Unit:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder) -> dspy.Module:
-    """Run the optimizer; a model that does not answer at all is everybody's problem, any other error is its own."""
+def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder, path: Path) -> dspy.Module:
+    """Run the optimizer and save its program; an error is the optimizer's, but for that of a model that does not answer."""
     problem = ""
     random.seed(job.seed)  # for optimizers that draw from the generators that all share
     np.random.seed(job.seed)
     try:
         with dspy.context(lm=job.student_lm, max_errors=NEVER, disable_history=True):
             program = optimizer.compile(job)
-        if not isinstance(program, dspy.Module):
+        if isinstance(program, dspy.Module):
+            program.set_lm(None)  # of its own, as SIMBA's: all are tested with the same model
+            program.save(path)
+        else:
             problem = f"It returned {brief(repr(program))}, which is no program."
     except (Exception, SystemExit) as error:
         traceback.print_exc()  # which goes to log.txt
@@ -153,7 +155,6 @@ def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder) -> dspy.Module
 
 def _tested(program: dspy.Module, task: Task, num_threads: int, recorder: Recorder) -> Evaluation:
     """Score the program on the test split; a failure that may pass, as of a server, is not taken for an answer."""
-    program.set_lm(None)  # of its own, as SIMBA's: all are tested with the same model
     try:
         evaluation = Evaluator(task.metric, Runner(num_threads))(program, task.examples["test"], "Testing")
     except Exception as error:

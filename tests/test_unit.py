@@ -257,3 +257,14 @@ def timeless(result):
     for of in (found, found["question"], *found["compile"].values()):
         del of["seconds"]
     return found
+
+
+def test_a_program_that_cannot_be_saved_is_not_tested(tmp_path):
+    def hoarding(job):
+        program = told(job)
+        program.demos = [{"question": object()}]
+        return program
+
+    with pytest.raises(CannotRun, match="It ended with"):
+        run(tmp_path, hoarding)
+    assert not (tmp_path / "units/told-0/answers.jsonl").exists()
