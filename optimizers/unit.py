@@ -128,7 +128,7 @@ class Unit:
 
 
 def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder, path: Path) -> dspy.Module:
-    """Run the optimizer and save its program; an error is the optimizer's, but for that of a model that does not answer."""
+    """Run the optimizer and save its program; errors are its own, but for that of a model which does not answer."""
     problem = ""
     random.seed(job.seed)  # for optimizers that draw from the generators that all share
     np.random.seed(job.seed)
