@@ -1,30 +1,36 @@
 """What a compiled program tells its predictors before every question, in words."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
 
 from optimizers.prefixes import flattened
+from optimizers.recording import described
 from optimizers.results import PredictorPrompt
 
 
-def told_by(program: dspy.Module) -> list[PredictorPrompt]:
-    """The instructions and demonstrations of a program's predictors, as DSPy's `ChatAdapter` writes them."""
-    return [_told(name, predictor) for name, predictor in program.named_predictors()]
+def told_by(
+    program: dspy.Module, first_messages: Mapping[tuple[str, ...], Sequence[dict[str, Any]]]
+) -> list[PredictorPrompt]:
+    """The instructions of a program's predictors, and the demonstrations that were sent with a question.
 
-
-def _told(name: str, predictor: dspy.Predict) -> PredictorPrompt:
-    demonstrations, images = [], 0
-    for demo in predictor.demos:
-        text, pictures = _written(predictor.signature, demo)
-        demonstrations.append(text)
-        images += pictures
-    return PredictorPrompt(
-        predictor=name, instructions=predictor.signature.instructions, demonstrations=demonstrations, images=images
-    )
-
-
-def _written(signature: type[dspy.Signature], demo: Any) -> tuple[str, int]:
-    adapter = dspy.ChatAdapter()
-    messages = adapter.format(signature, [demo], dict.fromkeys(signature.input_fields, ""))
-    return flattened(None, messages[1:-1])  # without the system's and the question's
+    Args:
+        program: the compiled one.
+        first_messages: of `Recorder`.
+    """
+    prompts = []
+    for name, predictor in program.named_predictors():
+        sent = list(first_messages.get(described(predictor.signature), ()))[
+            1:-1
+        ]  # without the system's and the question
+        pairs = [flattened(None, sent[place : place + 2]) for place in range(0, len(sent), 2)]
+        prompts.append(
+            PredictorPrompt(
+                predictor=name,
+                instructions=predictor.signature.instructions,
+                demonstrations=[text for text, _ in pairs],
+                images=sum(images for _, images in pairs),
+            )
+        )
+    return prompts

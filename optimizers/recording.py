@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,7 @@ class Recorder:
     ) -> None:
         self.fatal: LMError | OSError | None = None  # why nothing more can be asked
         self.passing: LMError | None = None  # a failure while testing that may not be there another time
+        self.first_messages: dict[tuple[str, ...], Sequence[dict[str, Any]]] = {}  # of the test, by predictor
         self._path = path
         self._max_lm_calls = max_lm_calls
         self._on_call = on_call
@@ -131,10 +132,11 @@ class Recorder:
                 if call.phase == "test" and call.request in self._first:  # a question that stands twice in the data
                     self._count(self._first[call.request].model_copy(update={"phase": "test"}))
 
-    def saw(self, predictor: tuple[str, ...], text: str) -> None:
+    def saw(self, predictor: tuple[str, ...], text: str, messages: Sequence[dict[str, Any]]) -> None:
         """Look at a prompt of the phase "test", also one that the cache answers."""
         with self._lock:
             self._prefixes.add(predictor, text)
+            self.first_messages.setdefault(predictor, messages)
 
     def usage(self, phase: Phase) -> dict[str, RoleUsage]:
         """Calls, tokens, cost and seconds by role."""
@@ -200,7 +202,7 @@ class _Recorded(dspy.LM):
         tracker, error, start = _Tracker(dspy.settings.usage_tracker), None, time.monotonic()
         text, images = flattened(prompt, messages)
         if self.phase == "test":
-            self.recorder.saw(_caller(text), text)
+            self.recorder.saw(_caller(text), text, messages or ())
         try:
             with dspy.context(usage_tracker=tracker):
                 yield
@@ -256,8 +258,12 @@ def _caller(text: str) -> tuple[str, ...]:
     """What tells a program's predictors apart, and a predictor's prompts from those of DSPy's second try in JSON."""
     callers = [module for module in dspy.settings.caller_modules or () if isinstance(module, dspy.Predict)]
     signature = callers[-1].signature if callers else None
-    told = (signature.instructions, *signature.fields) if signature is not None else ()
-    return (*told, "as JSON" if IN_JSON in text else "")
+    return (*(described(signature) if signature is not None else ()), *([IN_JSON] if IN_JSON in text else []))
+
+
+def described(signature: type[dspy.Signature]) -> tuple[str, ...]:
+    """What tells a predictor from the others of its program."""
+    return signature.instructions, *signature.fields
 
 
 def _hash(asked: Any) -> str:

@@ -88,7 +88,7 @@ class Unit:
                 evaluation = _tested(program, task, num_threads, recorder)
         for item in evaluation.items:
             append_line(self.folder / "answers.jsonl", item)
-        told = Told(optimizer=self.name, seed=self.seed, prompts=told_by(program))
+        told = Told(optimizer=self.name, seed=self.seed, prompts=told_by(program, recorder.first_messages))
         (self.folder / "told.json").write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return Result(
             optimizer=self.name,

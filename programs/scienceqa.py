@@ -10,6 +10,7 @@ from pld_dspy.evaluation import Scored
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.scienceqa import LETTERS, parse_letter, scienceqa_breakdown
 from pld_dspy.settings import one_of, truth_value
+from programs.demonstrations import as_asked
 
 
 class AnswerText(dspy.Signature):
@@ -79,15 +80,20 @@ class ScienceQA(dspy.Module):
         given = {
             "question": question,
             "context": context,
-            "choices": "\n".join(f"({letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False)),
+            "choices": choices,
             "caption": caption,
             "image": image,
             "choice_images": list(choice_images),
         }
-        fields = self.predictors()[0].signature.input_fields
-        prediction = self.answer(**{name: value for name, value in given.items() if name in fields})
+        prediction = self.answer(**self._asked(given), demos=as_asked(self.predictors()[0].demos, self._asked))
         prediction.answer = parse_letter(prediction.answer, choices) or prediction.answer
         return prediction
+
+    def _asked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The predictor's inputs: choices with their letters."""
+        lettered = "\n".join(f"({letter}) {each}" for letter, each in zip(LETTERS, given["choices"], strict=False))
+        fields = self.predictors()[0].signature.input_fields
+        return {name: given[name] for name in fields if name in given} | {"choices": lettered}
 
     @staticmethod
     def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:

@@ -1,6 +1,6 @@
 """SPIQA: a question about a paper with several figures and their captions, answered at once or from the right one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dspy
@@ -13,6 +13,7 @@ from pld_dspy.evaluation import Scored
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.spiqa import parse_figure, spiqa_breakdown
 from pld_dspy.settings import one_of, truth_value
+from programs.demonstrations import as_asked
 
 
 class AskPaper(dspy.Signature):
@@ -93,23 +94,30 @@ class SPIQA(dspy.Module):
         With retrieval the prediction has `figure`, a number where the reply names one figure; where it does not, the
         question is answered from all.
         """
-        given: dict[str, Any] = {
-            "captions": [f"Image {number}: {caption}" for number, caption in enumerate(captions, start=1)],
-            "figures": list(figures),
-            "passages": passages,
-            "question": question,
-        }
-        given = {name: given[name] for name in self.fields}
+        given = self._asked({"question": question, "captions": captions, "figures": figures, "passages": passages})
         if not self.retrieval:
-            return self.answer(**given)
-        found = str(self.find(**given).figure)
-        lists = {name: value for name, value in given.items() if isinstance(value, list)}
-        number = parse_figure(found, max(map(len, lists.values())))
-        if number is not None:
-            given |= {name: value[number - 1 : number] for name, value in lists.items()}
-        prediction = self.answer(**given)
+            return self._ask(self.answer, given, self._asked)
+        found = str(self._ask(self.find, given, self._asked).figure)
+        number = _number(given, found)
+        prediction = self._ask(self.answer, _narrowed(given, number), self._asked_of_figure)
         prediction.figure = found if number is None else str(number)
         return prediction
+
+    def _ask(
+        self, predict: dspy.Module, given: dict[str, Any], asked: Callable[[dspy.Example], dict[str, Any]]
+    ) -> dspy.Prediction:
+        return predict(**given, demos=as_asked(predict.predictors()[0].demos, asked))
+
+    def _asked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A predictor's inputs: captions with the numbers of their images."""
+        numbered = [f"Image {number}: {caption}" for number, caption in enumerate(given.get("captions") or (), start=1)]
+        lists = {"captions": numbered, "figures": list(given.get("figures") or ())}
+        return {name: lists.get(name, given.get(name)) for name in self.fields}
+
+    def _asked_of_figure(self, example: dspy.Example) -> dict[str, Any]:
+        """The inputs of a labelled example with its own figure only."""
+        given = self._asked(example)
+        return _narrowed(given, _number(given, str(example.get("figure"))))
 
     def in_words(self, example: dspy.Example, answer: dspy.Prediction | dspy.Example) -> str:
         """An answer, and the caption of the figure that was found: the teacher is to write no rules about numbers."""
@@ -138,3 +146,15 @@ class SPIQA(dspy.Module):
     def sample() -> dict[str, list[dspy.Example]]:
         """The splits `train` and `val` of the generated sample that `compile(student)` uses by default."""
         return {"train": load("spiqa", "train", limit=80), "val": load("spiqa", "val", limit=60)}
+
+
+def _number(given: Mapping[str, Any], found: str) -> int | None:
+    """The number of the figure that a text names."""
+    return parse_figure(found, max(len(value) for value in given.values() if isinstance(value, list)))
+
+
+def _narrowed(given: dict[str, Any], number: int | None) -> dict[str, Any]:
+    """Inputs with one figure only; with all where none is named."""
+    if number is None:
+        return given
+    return {name: value[number - 1 : number] if isinstance(value, list) else value for name, value in given.items()}

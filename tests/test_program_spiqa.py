@@ -93,11 +93,11 @@ def test_with_retrieval_only_the_found_figure_is_answered_from(modality):
 
 
 def test_the_found_figure_is_the_one_that_was_named():
-    program, given = SPIQA("figures", retrieval=True), []
-    program.answer = lambda **fields: given.append(fields) or dspy.Prediction(answer="x")
-    with dspy.context(lm=scripted(lambda prompt: {"figure": "2"})):
+    program = SPIQA("figures", retrieval=True)
+    with dspy.context(lm=scripted(lambda prompt: {"figure": "2", "answer": "x"}), trace=[]):
         program(question="?", figures=FIGURES)
-    (figure,) = given[0]["figures"]
+        _, (_, given, _) = dspy.settings.trace
+    (figure,) = given["figures"]
     assert figure is FIGURES[1]
 
 
