@@ -1,11 +1,11 @@
 """Plots of a comparison, each an SVG inside a data URI. Its rows have the same numbers as in the page's tables."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from optimizers.averages import by_group, compiling, groups_of, per_question, roles
-from optimizers.labels import place
 from optimizers.registry import BASELINE
 from optimizers.results import Comparison, Row
 from pld_dspy.report.page import short
@@ -19,6 +19,7 @@ COLOURS = (ACCENT, "#c2701a")  # of the two roles, told apart also in grey
 WIDTH = 6.4  # inches
 LONG = 24  # characters of a name
 MOST_GROUPS = 14
+NEAR = 16  # pixels between points that have a label together
 DARKEST = 0.6  # of the map of colours, so that black can be read on all of them
 MOST_SHARE = 30  # from the lowest to the highest number of tokens, times; more is drawn on a logarithmic axis
 
@@ -130,9 +131,15 @@ def _front(figure: "Figure", rows: Sequence[Row]) -> None:
     if highest - lowest < 1:
         axes.set_xlim(lowest - 10, lowest + 10)
     axes.spines[["top", "right"]].set_visible(False)
-    numbers = {point: ", ".join(str(index + 1) for index in indices) for point, indices in points.items()}
-    names = {point: _name(rows[indices[0]].title, 18) if len(indices) == 1 else "" for point, indices in points.items()}
-    place(figure, axes, {point: (f"{said} {names[point]}".strip(), said) for point, said in numbers.items()}, steps)
+    figure.draw_without_rendering()  # settles where the points are
+    labels: dict[tuple[float, float], list[int]] = {}
+    for point, indices in sorted(points.items()):
+        at = axes.transData.transform(point)
+        near = (other for other in labels if math.dist(axes.transData.transform(other), at) < NEAR)
+        labels.setdefault(next(near, point), []).extend(indices)
+    for point, indices in labels.items():
+        numbers = ", ".join(str(index + 1) for index in sorted(indices))
+        axes.annotate(numbers, point, xytext=(6, 6), textcoords="offset points", size=9)
 
 
 def _heat(figure: "Figure", rows: Sequence[Row]) -> None:
