@@ -88,8 +88,10 @@ def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1
 
     litellm.suppress_debug_info = True  # it prints advice about models that it does not know
     try:
-        each = (tokens / max(calls, 1) for tokens in (prompt_tokens, completion_tokens))
-        cost = max(calls, 1) * sum(litellm.cost_per_token(model, *each))
+        counts = (prompt_tokens, completion_tokens)
+        means = [max(round(tokens / max(calls, 1)), 1) for tokens in counts]  # LiteLLM takes whole numbers only
+        prices = litellm.cost_per_token(model, *means)
+        cost = sum(price / mean * tokens for price, mean, tokens in zip(prices, means, counts, strict=True))
     except Exception:  # LiteLLM raises several unrelated types for a model that it cannot place
         return None
     return cost if cost or model in litellm.model_cost or model.startswith(LOCAL) else None

@@ -123,7 +123,18 @@ def test_prices_are_litellms_or_unknown():
     assert price("openai/gpt-4o", 10, 5) == pytest.approx(expected)
     assert price("openai/no-such-model", 10, 5) is None
     assert price("rehearsal:seed=0", 10, 5) is None
+    assert price("openai/gpt-4o", 100, 50, calls=7) == pytest.approx(10 * expected)
     assert (Usage(cost_usd=0.5) + Usage(cost_usd=None)).cost_usd is None
+
+
+def test_long_calls_are_dearer_and_many_short_ones_are_not_a_long_one():
+    assert price("gemini/gemini-2.5-pro", 300_000, 0, calls=300) == pytest.approx(300_000 * 1.25e-6)
+    assert price("gemini/gemini-2.5-pro", 300_000, 0) == pytest.approx(300_000 * 2.5e-6)
+
+
+def test_a_model_newer_than_the_price_list_has_no_price_and_a_local_one_is_free():
+    assert price("gemini/gemini-3-pro-preview", 10, 5) is None
+    assert price("ollama_chat/gemma3:4b", 10, 5) == 0.0
 
 
 def test_tokens_are_counted_with_the_models_tokenizer():
