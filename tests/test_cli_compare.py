@@ -56,7 +56,7 @@ def test_a_compiled_program_of_a_comparison_can_be_evaluated(tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_comparison_resumed_has_the_same_results_as_another(tmp_path, how):
-    command = ("compare", "scienceqa", *SMALL, "--optimizers", "uncompiled,infer-rules,pld-clustered")
+    command = ("compare", "scienceqa", *SMALL, "--optimizers", "uncompiled,bootstrap-few-shot,pld-clustered")
     with openai_server() as (address, asked):  # whose answers DSPy caches, unlike the simulator's
         models = [
             part
