@@ -8,6 +8,10 @@ from typing import Annotated
 
 import typer
 
+from optimizers.comparison import compare as run
+from optimizers.registry import find_optimizers
+from optimizers.report import write_report
+from optimizers.tables import comparison_table
 from pld_dspy import options as opt
 from pld_dspy.arguments import described_usage, describer_model, resumable, show, student_model, task_of
 from pld_dspy.errors import PLDError
@@ -47,11 +51,6 @@ def compare(
     json: opt.Json = False,
 ) -> None:
     """Compare optimizers: compile a student with each, test what they return, and write a report."""
-    from optimizers.comparison import compare as run
-    from optimizers.registry import find_optimizers
-    from optimizers.report import write_report
-    from optimizers.tables import comparison_table
-
     folder = out or Path("runs") / f"compare-{program}-{datetime.now():%Y%m%d-%H%M%S}"
     chosen = find_optimizers(None if optimizers is None else _listed(optimizers))
     numbers = _numbers(seeds)

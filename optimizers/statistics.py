@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from optimizers.averages import per_question
 from optimizers.results import PairedTest, Row
 from pld_dspy.gate import compare
 from pld_dspy.metrics.breakdown import bootstrap_interval
@@ -77,15 +78,13 @@ def pareto_front(rows: Sequence[Row]) -> set[str]:
     Those that lack seeds are left out, since the others' scores are of other seeds.
     """
     seeds = max((len(row.results) for row in rows), default=0)
-    whole = [row for row in rows if row.results and len(row.results) == seeds]
-    points = {row.optimizer: (row.score or 0.0, -prompt_tokens(row)) for row in whole}
+    points = {
+        row.optimizer: (row.score or 0.0, -question.prompt_tokens)
+        for row in rows
+        if (question := per_question(row)) and len(row.results) == seeds
+    }
     return {
         name
         for name, point in points.items()
         if not any(other != point and all(np.greater_equal(other, point)) for other in points.values())
     }
-
-
-def prompt_tokens(row: Row) -> float:
-    """Mean input tokens of a question, over the row's seeds."""
-    return float(np.mean([result.question.prompt_tokens for result in row.results]))
