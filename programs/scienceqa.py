@@ -90,7 +90,9 @@ class ScienceQA(dspy.Module):
         return prediction
 
     def _asked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The predictor's inputs: choices with their letters."""
+        """The predictor's inputs: choices with their letters, unless they are a text that has them."""
+        if isinstance(given["choices"], str):
+            return dict(given)
         lettered = "\n".join(f"({letter}) {each}" for letter, each in zip(LETTERS, given["choices"], strict=False))
         fields = self.predictors()[0].signature.input_fields
         return {name: given[name] for name in fields if name in given} | {"choices": lettered}

@@ -63,3 +63,13 @@ def test_where_the_figure_is_found_first_demonstrations_of_the_answer_show_only_
 def test_without_demonstrations_nothing_changes():
     ((question,),) = asked("scienceqa", dspy.LabeledFewShot(0))
     assert "(A) " in question[0]
+
+
+def test_a_demonstration_written_by_hand_stays_as_it_is():
+    demo = dspy.Example(question="Is water wet?", context="", choices="(A) yes\n(B) no", answer="A")
+    program, engine = load_task("scienceqa", "sample", {"test": 1}, modality="text").program, Listening()
+    program.answer.demos = [demo]
+    with dspy.context(lm=dspy.LM("listening", engine=engine, cache=False)):
+        program(question="Is fire cold?", choices=["yes", "no"])
+    text = "".join(part.text for message in engine.requests[0].messages for part in message.parts)
+    assert text.count("(A) yes\n(B) no") == 2
