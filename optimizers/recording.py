@@ -45,6 +45,7 @@ class Call(BaseModel):
     completion_tokens: int
     images: int
     seconds: float
+    at: float  # seconds by the clock since the unit began, those of interrupted runs included
     error: str | None = None  # after all retries
 
 
@@ -72,7 +73,9 @@ class Recorder:
         self._lock = threading.Lock()
         self._prefixes = Prefixes()
         self._earlier: dict[str, list[Call]] = defaultdict(list)  # by request
-        for call in read_lines(path, Call):
+        calls = read_lines(path, Call)
+        self._start = time.monotonic() - max((call.at for call in calls if call.phase == "compile"), default=0.0)
+        for call in calls:
             if call.error is None:  # failures are not cached, and come again
                 self._earlier[call.request].append(call)
         self._first: dict[str, Call] = {}
@@ -87,6 +90,12 @@ class Recorder:
     def capped(self) -> bool:
         """Whether the cap is reached."""
         return self._asked >= self._max_lm_calls
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds by the clock since the unit began; what an interrupted run did after its last call of a compile is
+        not in them."""
+        return time.monotonic() - self._start
 
     def end_compiling(self) -> None:
         """Refuse further calls of the phase "compile", as of threads that an optimizer has left behind."""
@@ -220,6 +229,7 @@ class _Recorded(dspy.LM):
                 completion_tokens=tracker.total("completion_tokens"),
                 images=images,
                 seconds=round(time.monotonic() - start, 4),
+                at=round(self.recorder.elapsed, 1),
                 error=type(error).__name__ if error else None,
             )
             self.recorder.end(call, error, from_cache=not tracker.entries and error is None)

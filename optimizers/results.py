@@ -44,7 +44,7 @@ class Result(BaseModel):
     program: str  # fingerprint of the compiled program
     capped: bool  # whether the cap on calls was reached while it was compiled
     compile: dict[str, RoleUsage]  # by role: teacher, student
-    seconds: float  # of compiling, by the clock
+    seconds: float  # of compiling, by the clock, with what an interrupted run had taken
     num_threads: int  # calls side by side
     question: PerQuestion
     groups: dict[str, GroupScore]  # the benchmark's table

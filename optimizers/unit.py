@@ -5,7 +5,6 @@ import io
 import random
 import shutil
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -80,10 +79,9 @@ class Unit:
             folder=self.folder / "own",
         )
         with _cold_cache(self.folder / "cache"):
-            start = time.monotonic()
             with _printed_to(self.folder / "log.txt"):
                 program = _compiled(optimizer, job, recorder, self.folder / "program.json")
-            seconds = time.monotonic() - start
+            seconds = recorder.elapsed
             with dspy.context(lm=recorded(student_lm, "student", "test", recorder)):
                 evaluation = _tested(program, task, num_threads, recorder)
         for item in evaluation.items:

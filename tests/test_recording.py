@@ -133,6 +133,16 @@ def test_what_was_asked_before_an_interruption_counts_once_it_is_asked_again(tmp
     assert of.usage("compile")["student"].prompt_tokens == 30
 
 
+def test_the_clock_goes_on_where_compiling_was_interrupted(tmp_path):
+    assert recorder(tmp_path).elapsed < 60
+    of = recorder(tmp_path)
+    model(of)("a"), model(of, phase="test")("b")
+    compiled, tested = lines(tmp_path)
+    later = [{**compiled, "at": 500.0}, {**tested, "at": 9000.0}]
+    (tmp_path / "calls.jsonl").write_text("".join(json.dumps(line) + "\n" for line in later))
+    assert 500 <= recorder(tmp_path).elapsed < 560
+
+
 def test_the_cap_ends_compiling_but_not_testing(tmp_path):
     of, engine = recorder(tmp_path, cap=3), Engine()
     teacher, student = model(of, "teacher", engine), model(of, "student", engine)
