@@ -67,11 +67,18 @@ def _contrast(task: Task, place: int, replies: dict[str, Scored]) -> Contrast:
     example = task.examples["test"][place]
     return Contrast(
         example=example_id(example),
-        question=str(example.get("question") or example.inputs().toDict()),
+        question=str(example.get("question") or ""),
+        given={name: text for name, value in example.inputs().items() if name != "question" and (text := _text(value))},
         gold=in_words(task.program, example, example.labels()),
         pictures=[thumbnail for figure in figures_of(example) if (thumbnail := _thumbnail(figure))],
         replies=[Reply(optimizer=name, score=of.score, answer=of.answer) for name, of in replies.items()],
     )
+
+
+def _text(value: object) -> str:
+    """An input in words; empty for pictures and for what is not there."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return "; ".join(str(item) for item in items if item and not isinstance(item, dspy.Image))
 
 
 def _thumbnail(figure: dspy.Image) -> str | None:

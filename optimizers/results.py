@@ -108,6 +108,7 @@ class Contrast(BaseModel):
 
     example: str  # id
     question: str
+    given: dict[str, str]  # the other texts that are asked with it, as choices, by input
     gold: str  # in words
     pictures: list[str]  # thumbnails as data URIs
     replies: list[Reply]  # in the table's order

@@ -99,7 +99,13 @@ def contrast(**changes):
         Reply(optimizer="pld", score=1, answer="(A) West Virginia"),
         Reply(optimizer="gepa", score=0.4, answer="(A) or (B)"),
     ]
-    fields = {"example": "17", "question": "Which is farthest north?", "gold": "(A) West Virginia", "pictures": [PNG]}
+    fields = {
+        "example": "17",
+        "question": "Which is farthest north?",
+        "given": {"choices": "West Virginia; Louisiana"},
+        "gold": "(A) West Virginia",
+        "pictures": [PNG],
+    }
     return Contrast(**{**fields, "replies": replies, **changes})
 
 

@@ -66,6 +66,7 @@ def hostile():
             contrast(
                 example=HOSTILE,
                 question=HOSTILE,
+                given={HOSTILE: HOSTILE},
                 gold=HOSTILE,
                 replies=[Reply(optimizer=HOSTILE, score=0, answer=HOSTILE)],
                 pictures=[HOSTILE, PNG],
@@ -212,7 +213,7 @@ def test_the_picture_of_the_front_has_all_rows_even_where_they_are_equal():
 
 def test_contrasts_are_marked_by_words(html):
     text = words(html)
-    assert "Question 17 Which is farthest north? Gold answer: (A) West Virginia" in text
+    assert "Which is farthest north? choices: West Virginia; Louisiana Gold answer: (A) West Virginia" in text
     assert "wrong: (B) Louisiana Uncompiled right: (A) West Virginia PLD scores 40.0%: (A) or (B) GEPA" in text
 
 

@@ -70,6 +70,8 @@ def test_a_contrast_has_the_question_the_gold_answer_in_words_and_thumbnails(tas
     by_name = {BASELINE: answers(task, set()), METHOD: answers(task, {place})}
     (found,) = contrasts(rows(BASELINE, METHOD), by_name, task)
     assert found.question == example.question
+    assert found.given["choices"] == "; ".join(example.choices)
+    assert "image" not in found.given
     assert found.gold == example.choices["ABCDEFGH".index(example.answer)]
     (picture,) = found.pictures
     kind, _, content = picture.partition(";base64,")
