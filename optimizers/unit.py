@@ -197,12 +197,15 @@ def _cold_cache(folder: Path) -> Iterator[None]:
 def _printed_to(path: Path) -> Iterator[None]:
     """What is printed goes to a file: DSPy's optimizers print, log and draw progress bars."""
     with path.open("w", encoding="utf-8", errors="replace") as file:
-        to = _Redirected(file)
+        to, afterwards = _Redirected(file), sys.stderr
         try:
             with contextlib.redirect_stdout(to), contextlib.redirect_stderr(to):
                 yield
+        except KeyboardInterrupt:
+            afterwards = io.StringIO()  # DSPy's threads still draw their bars
+            raise
         finally:
-            to.target = sys.stderr
+            to.target = afterwards
 
 
 class _Redirected(io.TextIOBase):

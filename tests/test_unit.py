@@ -133,6 +133,19 @@ def test_what_it_prints_goes_to_a_file_also_afterwards(tmp_path, capsys):
     assert capsys.readouterr().err == "later\n"
 
 
+def test_what_an_interrupted_optimizer_goes_on_to_print_is_not_seen(tmp_path, capsys):
+    streams = []
+
+    def interrupted(job):
+        streams.append(sys.stderr)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, interrupted)
+    print("a bar", file=streams[0])
+    assert capsys.readouterr() == ("", "")
+
+
 def test_an_optimizer_that_fails_says_why(tmp_path):
     def failing(job):
         raise ValueError("no demonstrations\n at all")
