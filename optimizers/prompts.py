@@ -21,9 +21,8 @@ def told_by(
     """
     prompts = []
     for name, predictor in program.named_predictors():
-        sent = list(first_messages.get(described(predictor.signature), ()))[
-            1:-1
-        ]  # without the system's and the question
+        messages = first_messages.get(described(predictor.signature), ())
+        sent = list(messages)[1:-1]  # without the system's and the question
         pairs = [flattened(None, sent[place : place + 2]) for place in range(0, len(sent), 2)]
         prompts.append(
             PredictorPrompt(

@@ -93,8 +93,7 @@ class Recorder:
 
     @property
     def elapsed(self) -> float:
-        """Seconds by the clock since the unit began; what an interrupted run did after its last call of a compile is
-        not in them."""
+        """Seconds by the clock since the unit began, those of an interrupted run up to its last call included."""
         return time.monotonic() - self._start
 
     def end_compiling(self) -> None:

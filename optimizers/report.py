@@ -78,7 +78,7 @@ def _contrast(task: Task, place: int, replies: dict[str, Scored]) -> Contrast:
 def _text(value: object) -> str:
     """An input in words; empty for pictures and for what is not there."""
     items = value if isinstance(value, list | tuple) else [value]
-    return "; ".join(str(item) for item in items if item and not isinstance(item, dspy.Image))
+    return "; ".join(str(item) for item in items if item not in (None, "") and not isinstance(item, dspy.Image))
 
 
 def _thumbnail(figure: dspy.Image) -> str | None:

@@ -1,6 +1,7 @@
 import itertools
 import logging
 import random
+import re
 import sys
 
 import dspy
@@ -262,6 +263,16 @@ def test_an_interrupted_unit_comes_to_the_same_as_another(tmp_path, after, cache
     _, resumed = run(tmp_path / "killed", asking, **models(interrupted))
     assert timeless(resumed) == timeless(whole)
     assert len(asked) - resumed_from == (16 - after if cache else 16)
+
+
+def test_the_seconds_of_an_interrupted_compile_are_in_those_of_the_whole(tmp_path):
+    models = {"student": says(cache=True), "teacher": says(cache=True)}
+    unit, result = run(tmp_path, asking, **models)
+    assert result.seconds < 60
+    path = unit.folder / "calls.jsonl"
+    path.write_text(re.sub(r'"at":[0-9.]+', '"at":500.0', path.read_text()))
+    _, resumed = run(tmp_path, asking, **models)
+    assert 500 <= resumed.seconds < 560
 
 
 def timeless(result):
