@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from pld_dspy.clustering import search_clusters
 from pld_dspy.clustering.algorithms import ALGORITHMS
-from pld_dspy.clustering.embedders import embed
 from pld_dspy.clustering.noise import second_look
 from pld_dspy.clustering.points import Points, points_of, reduced
 from pld_dspy.clustering.quality import measure, tidy
 from pld_dspy.clustering.search import MAX_CLUSTERS
-from pld_dspy.clustering.sentences import SentenceEmbedder
+from pld_dspy.embedders import embed
+from pld_dspy.sentences import SentenceEmbedder
 
 GAP = 0.02  # how far the search may stay below the best setting that there is
 STEPS = {"average": 10**9, "dbscan": 60, "hdbscan": 10**9, "kmeans": 40}  # values of a parameter in the grid, at most

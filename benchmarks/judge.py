@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 
 from pld_dspy.datasets import load
-from pld_dspy.evaluation import Scored
 from pld_dspy.metrics import L3Score
-from pld_dspy.models import language_model
-from pld_dspy.run import read_lines
-from pld_dspy.runner import Runner
+from pld_dspy.models.naming import language_model
+from pld_dspy.run.folder import read_lines
+from pld_dspy.run.runner import Runner
+from pld_dspy.student.evaluation import Scored
 
 SHIFT = 37  # questions between a question and the one whose answer it gets
 

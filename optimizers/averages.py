@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from statistics import fmean
 from typing import NamedTuple
 
-from optimizers.results import GroupScore, PerQuestion, Row
+from pld_dspy.optimizers.results import GroupScore, PerQuestion, Row
 
 
 class Spent(NamedTuple):

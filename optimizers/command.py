@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pld_dspy.optimizers.comparison import compare as run
+from pld_dspy.optimizers.registry import find_optimizers
+from pld_dspy.optimizers.report import write_report
+from pld_dspy.optimizers.tables import comparison_table
 
-from optimizers.comparison import compare as run
-from optimizers.registry import find_optimizers
-from optimizers.report import write_report
-from optimizers.tables import comparison_table
-from pld_dspy import options as opt
-from pld_dspy.arguments import described_usage, describer_model, resumable, show, student_model, task_of
+from pld_dspy.cli import options as opt
+from pld_dspy.cli.arguments import described_usage, describer_model, resumable, show, student_model, task_of
 from pld_dspy.errors import PLDError
-from pld_dspy.models import language_model
-from pld_dspy.runner import Runner
+from pld_dspy.models.naming import language_model
+from pld_dspy.run.runner import Runner
 
 Names = Annotated[str | None, typer.Option(help="Which ones, by commas, as uncompiled,gepa,pld; all installed ones.")]
 Seeds = Annotated[str, typer.Option(help="Of the optimizers, by commas, as 0,1,2.")]

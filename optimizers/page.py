@@ -6,13 +6,14 @@ from itertools import groupby
 from math import floor, log10
 from typing import Any
 
-from optimizers.averages import by_group, compiling, groups_of, per_question, roles
-from optimizers.pictures import comparison_pictures
-from optimizers.registry import METHOD
-from optimizers.results import Comparison, Contrast, Row, Told
-from optimizers.tables import described, distinct, notice, p_value, points, result_line, span, standing
+from pld_dspy.optimizers.averages import by_group, compiling, groups_of, per_question, roles
+from pld_dspy.optimizers.pictures import comparison_pictures
+from pld_dspy.optimizers.registry import METHOD
+from pld_dspy.optimizers.results import Comparison, Contrast, Row, Told
+from pld_dspy.optimizers.tables import described, distinct, notice, p_value, points, result_line, span, standing
+
 from pld_dspy.report.page import LONGEST, environment
-from pld_dspy.wording import sound
+from pld_dspy.rules.wording import sound
 
 MOST_PICTURES = 8  # of a question
 MOST_DEMONSTRATIONS = 50  # of a predictor
@@ -32,7 +33,7 @@ def comparison_page(comparison: Comparison, contrasts: Sequence[Contrast] = (), 
     """
     from jinja2 import PackageLoader
 
-    pages = environment(PackageLoader("optimizers", "templates"))
+    pages = environment(PackageLoader("pld_dspy.optimizers", "templates"))
     pages.filters |= {"block": _block, "points": points, "span": span, "p_value": p_value, "dollars": _dollars}
     rows = comparison.rows
     titles = {row.optimizer: row.title for row in rows}

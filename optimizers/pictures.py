@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from optimizers.averages import by_group, compiling, groups_of, per_question, roles
-from optimizers.registry import BASELINE
-from optimizers.results import Comparison, Row
+from pld_dspy.optimizers.averages import by_group, compiling, groups_of, per_question, roles
+from pld_dspy.optimizers.registry import BASELINE
+from pld_dspy.optimizers.results import Comparison, Row
+
 from pld_dspy.report.page import short
 from pld_dspy.report.pictures import ACCENT, MUTED, Picture, data_uri, quietly
 

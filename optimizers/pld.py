@@ -3,8 +3,8 @@
 from typing import Any
 
 import dspy
+from pld_dspy.optimizers.registry import Job, Optimizer
 
-from optimizers.registry import Job, Optimizer
 from pld_dspy import PLDTeleprompter
 
 

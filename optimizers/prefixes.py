@@ -8,7 +8,7 @@ from typing import Any
 
 from dspy.lm15 import ImagePart, Request
 
-from pld_dspy.plan import TOKENS_PER_IMAGE
+from pld_dspy.experiment.plan import TOKENS_PER_IMAGE
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # around a picture's hash; from the private use area
 _HASH = 16

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
-
-from optimizers.prefixes import flattened
-from optimizers.recording import described
-from optimizers.results import PredictorPrompt
+from pld_dspy.optimizers.prefixes import flattened
+from pld_dspy.optimizers.recording import described
+from pld_dspy.optimizers.results import PredictorPrompt
 
 
 def told_by(

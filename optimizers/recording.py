@@ -14,13 +14,13 @@ from typing import Any, Literal
 import dspy
 from dspy.utils.exceptions import LMConfigurationError, LMError, LMInvalidRequestError, LMUnsupportedFeatureError
 from dspy.utils.usage_tracker import UsageTracker
+from pld_dspy.optimizers.prefixes import Prefixes, flattened
+from pld_dspy.optimizers.results import PerQuestion, RoleUsage
 from pydantic import BaseModel
 
-from optimizers.prefixes import Prefixes, flattened
-from optimizers.results import PerQuestion, RoleUsage
-from pld_dspy.run import append_line, read_lines
-from pld_dspy.runner import HOPELESS
-from pld_dspy.usage import price
+from pld_dspy.run.folder import append_line, read_lines
+from pld_dspy.run.runner import HOPELESS
+from pld_dspy.run.usage import price
 
 Role = Literal["teacher", "student"]
 Phase = Literal["compile", "test"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import dspy
 
 from pld_dspy.errors import PLDError, brief
-from pld_dspy.evaluation import Metric
+from pld_dspy.student.evaluation import Metric
 
 log = logging.getLogger(__name__)
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dspy
+from pld_dspy.optimizers.registry import BASELINE, METHOD
+from pld_dspy.optimizers.results import Comparison, Contrast, Reply, Row
+from pld_dspy.optimizers.unit import Unit
 
-from optimizers.registry import BASELINE, METHOD
-from optimizers.results import Comparison, Contrast, Reply, Row
-from optimizers.unit import Unit
 from pld_dspy.datasets.images import encode, figures_of
-from pld_dspy.evaluation import Scored, in_words
 from pld_dspy.examples import example_id
-from pld_dspy.experiment import Task
-from pld_dspy.run import RunFolder
+from pld_dspy.experiment.compiling import Task
+from pld_dspy.run.folder import RunFolder
+from pld_dspy.student.evaluation import Scored, in_words
 
 EACH = 4  # contrasts of a kind
 THUMBNAIL = 240  # pixels of the longest side
@@ -25,7 +25,7 @@ def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
     Raises:
         PLDError: it cannot be written.
     """
-    from optimizers.page import comparison_page
+    from pld_dspy.optimizers.page import comparison_page
 
     ran = [row for row in comparison.rows if row.results]
     first = {row.optimizer: Unit(row.optimizer, row.results[0].seed, folder) for row in ran}

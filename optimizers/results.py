@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from pld_dspy.usage import Usage
+from pld_dspy.run.usage import Usage
 
 
 class RoleUsage(Usage):

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from pld_dspy.optimizers.averages import per_question
+from pld_dspy.optimizers.results import PairedTest, Row
 
-from optimizers.averages import per_question
-from optimizers.results import PairedTest, Row
-from pld_dspy.gate import compare
 from pld_dspy.metrics.breakdown import bootstrap_interval
+from pld_dspy.resolution.gates import compare
 
 Scores = Mapping[int, Sequence[float]]  # by seed: a score for each test question, in the same order
 

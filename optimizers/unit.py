@@ -13,16 +13,16 @@ from typing import TextIO
 
 import dspy
 import numpy as np
+from pld_dspy.optimizers.prompts import told_by
+from pld_dspy.optimizers.recording import Phase, Recorder, recorded
+from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
+from pld_dspy.optimizers.results import GroupScore, Result, Told
 
-from optimizers.prompts import told_by
-from optimizers.recording import Phase, Recorder, recorded
-from optimizers.registry import CannotRun, Job, Optimizer, own_signatures
-from optimizers.results import GroupScore, Result, Told
 from pld_dspy.errors import PLDError, brief
-from pld_dspy.evaluation import Evaluation, Evaluator, Scored, program_fingerprint
-from pld_dspy.experiment import Task
-from pld_dspy.run import append_line, read_lines
-from pld_dspy.runner import Runner
+from pld_dspy.experiment.compiling import Task
+from pld_dspy.run.folder import append_line, read_lines
+from pld_dspy.run.runner import Runner
+from pld_dspy.student.evaluation import Evaluation, Evaluator, Scored, program_fingerprint
 
 KEPT = ("cache", "calls.jsonl")  # of a unit that was interrupted
 NEVER = 1_000_000_000  # errors that DSPy stops at: beyond the cap, optimizers are to go on to their best program so far

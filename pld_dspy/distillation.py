@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pld_dspy.rules import RuleSet
+from pld_dspy.rules.ruleset import RuleSet
 
 if TYPE_CHECKING:
-    from pld_dspy.candidates import Candidate
     from pld_dspy.clustering import Clustering
-    from pld_dspy.coverage import Coverage
-    from pld_dspy.proposals import Step
-    from pld_dspy.usage import Usage
+    from pld_dspy.rules.steps import Step
+    from pld_dspy.run.usage import Usage
+    from pld_dspy.student.coverage import Coverage
+    from pld_dspy.synthesis.candidates import Candidate
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dspy
 
-from pld_dspy.edits import Edit
+from pld_dspy.rules.edits import Edit
 
 
 class ExtractRule(dspy.Signature):

@@ -9,32 +9,32 @@ from typing import TYPE_CHECKING, Any
 import dspy
 from dspy.teleprompt import Teleprompter
 
-from pld_dspy.budgets import Auto, Budget, budget
 from pld_dspy.clustering import Embedder, tfidf
-from pld_dspy.clustering.embedders import check, described_embedder
-from pld_dspy.clustering.sentences import SentenceEmbedder
-from pld_dspy.configuration import (
+from pld_dspy.context import Session
+from pld_dspy.embedders import check, described_embedder
+from pld_dspy.errors import PLDError
+from pld_dspy.examples import labelled_predictors
+from pld_dspy.extraction.people import Expertise, expert_rules
+from pld_dspy.extraction.rationales import RationaleTeacher
+from pld_dspy.models.naming import described
+from pld_dspy.resolution.loop import Resolution
+from pld_dspy.rules.ruleset import MicroRule
+from pld_dspy.run.budgets import Auto, Budget, budget
+from pld_dspy.run.configuration import (
     clustering_settings,
     described_clustering,
     described_data,
     described_metric,
     described_rules,
 )
-from pld_dspy.errors import PLDError
-from pld_dspy.evaluation import Metric, exact_match, program_fingerprint
-from pld_dspy.examples import labelled_predictors
-from pld_dspy.experts import Expertise, expert_rules
-from pld_dspy.models import described
-from pld_dspy.rationales import RationaleTeacher
-from pld_dspy.resolution import Resolution
-from pld_dspy.routing import check_routing
-from pld_dspy.rules import MicroRule
-from pld_dspy.run import RunFolder
-from pld_dspy.runner import BudgetSpent, Runner
-from pld_dspy.session import Session
+from pld_dspy.run.folder import RunFolder
+from pld_dspy.run.runner import BudgetSpent, Runner
+from pld_dspy.run.usage import price
+from pld_dspy.sentences import SentenceEmbedder
 from pld_dspy.settings import one_of
+from pld_dspy.student.evaluation import Metric, exact_match, program_fingerprint
+from pld_dspy.student.routing import check_routing
 from pld_dspy.teacher import Teacher
-from pld_dspy.usage import price
 
 if TYPE_CHECKING:
     from sklearn.base import ClusterMixin

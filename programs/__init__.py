@@ -1,6 +1,6 @@
 """The multimodal student programs."""
 
-from programs.scienceqa import ScienceQA
-from programs.spiqa import SPIQA
+from pld_dspy.programs.scienceqa import ScienceQA
+from pld_dspy.programs.spiqa import SPIQA
 
 __all__ = ["SPIQA", "ScienceQA"]

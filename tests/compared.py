@@ -1,6 +1,6 @@
 """A comparison with invented figures."""
 
-from optimizers.results import (
+from pld_dspy.optimizers.results import (
     Comparison,
     Contrast,
     GroupScore,

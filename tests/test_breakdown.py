@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from pld_dspy.evaluation import Scored
 from pld_dspy.metrics.breakdown import break_down
 from pld_dspy.metrics.scienceqa import GROUPS, scienceqa_breakdown
 from pld_dspy.metrics.spiqa import FIGURE_TYPES, spiqa_breakdown
+from pld_dspy.student.evaluation import Scored
 
 
 def scored(score, **outputs):

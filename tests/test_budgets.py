@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pld_dspy.budgets import SIZES, Budget, budget
 from pld_dspy.errors import PLDError
+from pld_dspy.run.budgets import SIZES, Budget, budget
 
 numbers = st.integers(1, 500)
 

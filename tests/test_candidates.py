@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pld_dspy.candidates import Candidate, settle
+from pld_dspy.synthesis.candidates import Candidate, settle
 
 
 def candidates(*results: tuple[float, int]) -> list[Candidate]:

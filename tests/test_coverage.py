@@ -1,13 +1,13 @@
 import dspy
 import pytest
+from pld_dspy.programs import SPIQA, ScienceQA
 from rich.console import Console
 
-from pld_dspy.coverage import Coverage, Share, coverage, shortened, strata_of
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id
 from pld_dspy.report.tables import coverage_table
-from pld_dspy.rules import RuleSet
-from programs import SPIQA, ScienceQA
+from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.student.coverage import Coverage, Share, coverage, shortened, strata_of
 
 
 def example(id="", **fields):

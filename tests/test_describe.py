@@ -13,9 +13,9 @@ from dspy.lm15 import AuthError, InvalidRequestError
 from PIL import Image, ImageDraw, ImageFont
 from scripted import scripted
 
-from pld_dspy.describe import MAX_CHARACTERS, Describer, described_by, read_by_ocr
+from pld_dspy.datasets.describe import MAX_CHARACTERS, Describer, described_by, read_by_ocr
 from pld_dspy.errors import PLDError
-from pld_dspy.runner import Runner
+from pld_dspy.run.runner import Runner
 
 
 def figure(picture: Image.Image, kind: str = "PNG") -> dspy.Image:

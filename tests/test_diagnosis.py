@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import examples, scripted
 
-from pld_dspy.clustering.embedders import tfidf
-from pld_dspy.diagnosis import (
+from pld_dspy.embedders import tfidf
+from pld_dspy.resolution.diagnosis import (
     FOLLOWED,
     Answered,
     asking,
@@ -25,8 +25,8 @@ from pld_dspy.diagnosis import (
     strata_values,
     stratified,
 )
-from pld_dspy.evaluation import Scored
-from pld_dspy.rules import HEADER, RuleSet
+from pld_dspy.rules.ruleset import HEADER, RuleSet
+from pld_dspy.student.evaluation import Scored
 
 STUDENT = dspy.Predict("question -> answer")
 IMAGE = dspy.Image("data:image/png;base64,AAAA")

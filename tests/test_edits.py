@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pld_dspy.edits import OPERATIONS, AppliedEdit, Edit
+from pld_dspy.rules.edits import OPERATIONS, AppliedEdit, Edit
 
 # For each operation, numbers of ids and of texts that it can have.
 COMPLETE = {

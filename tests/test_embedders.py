@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as arrays
 from loopback import embeddings_server
 from tenacity import wait_none
 
-from pld_dspy.clustering import embedders
-from pld_dspy.clustering.embedders import described_embedder, embed, embedder, tfidf
-from pld_dspy.clustering.sentences import SentenceEmbedder
+from pld_dspy import embedders
+from pld_dspy.embedders import described_embedder, embed, embedder, tfidf
 from pld_dspy.errors import PLDError
+from pld_dspy.sentences import SentenceEmbedder
 
 
 def test_a_hosted_embedder_gets_its_own_key_only(monkeypatch):

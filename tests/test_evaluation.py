@@ -1,14 +1,14 @@
 import dspy
 import pytest
 from dspy.lm15 import ContextLengthError
+from pld_dspy.programs import ScienceQA
 from scripted import examples, scripted
 
 from pld_dspy.errors import PLDError
-from pld_dspy.evaluation import Evaluator, exact_match, in_words, program_fingerprint
-from pld_dspy.instructions import instruct
-from pld_dspy.rules import RuleSet
-from pld_dspy.runner import BudgetSpent, Runner
-from programs import ScienceQA
+from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.run.runner import BudgetSpent, Runner
+from pld_dspy.student.evaluation import Evaluator, exact_match, in_words, program_fingerprint
+from pld_dspy.student.instructions import instruct
 
 STUDENT = dspy.Predict("question -> answer")
 

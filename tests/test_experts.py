@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pld_dspy.errors import PLDError
-from pld_dspy.experts import expert_rules
-from pld_dspy.rules import MicroRule, Rule, RuleSet
-from pld_dspy.run import RunFolder
-from pld_dspy.wording import flaw, sound
+from pld_dspy.extraction.people import expert_rules
+from pld_dspy.rules.ruleset import MicroRule, Rule, RuleSet
+from pld_dspy.rules.wording import flaw, sound
+from pld_dspy.run.folder import RunFolder
 
 RULE = "If the arrow points to an organism, it eats."
 ONE = ["answer"]

@@ -1,12 +1,12 @@
 import dspy
 import pytest
+from pld_dspy.programs import ScienceQA
 from scripted import examples, scripted
 
 from pld_dspy.errors import PLDError
-from pld_dspy.extraction import ATTEMPTS, Lesson, extract, lesson
-from pld_dspy.runner import Runner
+from pld_dspy.extraction.lessons import ATTEMPTS, Lesson, extract, lesson
+from pld_dspy.run.runner import Runner
 from pld_dspy.teacher import Teacher
-from programs import ScienceQA
 
 GOOD = "If the question asks for the tense of a sentence, look for 'will': with it the tense is future."
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scripted import examples
 
-from pld_dspy.evaluation import Evaluation, Scored
-from pld_dspy.gate import RESAMPLES, Comparison, Gate, compare
+from pld_dspy.resolution.gates import RESAMPLES, Comparison, Gate, compare
+from pld_dspy.student.evaluation import Evaluation, Scored
 
 NOW, EDITED = "now", "edited"
 right_or_wrong = st.tuples(st.integers(0, 1), st.integers(0, 1))

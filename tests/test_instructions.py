@@ -1,8 +1,8 @@
 import dspy
+from pld_dspy.programs import SPIQA, ScienceQA
 
-from pld_dspy.instructions import instruct
-from pld_dspy.rules import HEADER, RuleSet
-from programs import SPIQA, ScienceQA
+from pld_dspy.rules.ruleset import HEADER, RuleSet
+from pld_dspy.student.instructions import instruct
 
 RULES = RuleSet.of([("if big, then small", ["a"] * 3), ("if small, then big", ["b"])])
 

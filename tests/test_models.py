@@ -2,7 +2,7 @@ import dspy
 import pytest
 
 from pld_dspy.errors import PLDError
-from pld_dspy.models import described, language_model
+from pld_dspy.models.naming import described, language_model
 
 
 def test_settings_are_sent_and_typed():

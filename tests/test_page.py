@@ -11,19 +11,19 @@ import optuna
 import pytest
 from matplotlib import pyplot
 
-from pld_dspy.candidates import Candidate, settle
 from pld_dspy.clustering import search_clusters
-from pld_dspy.coverage import Coverage, Share
 from pld_dspy.distillation import Distillation
-from pld_dspy.edits import AppliedEdit, Edit
-from pld_dspy.experiment import BeforeAfter, Summary
-from pld_dspy.gate import Verdict, compare
-from pld_dspy.proposals import Step
+from pld_dspy.experiment.compiling import BeforeAfter, Summary
 from pld_dspy.report.page import LONGEST, compile_page
 from pld_dspy.report.pictures import study_pictures
 from pld_dspy.report.tables import SIMULATED
-from pld_dspy.rules import Rule, RuleSet, RuleUse
-from pld_dspy.usage import Usage
+from pld_dspy.resolution.gates import Verdict, compare
+from pld_dspy.rules.edits import AppliedEdit, Edit
+from pld_dspy.rules.ruleset import Rule, RuleSet, RuleUse
+from pld_dspy.rules.steps import Step
+from pld_dspy.run.usage import Usage
+from pld_dspy.student.coverage import Coverage, Share
+from pld_dspy.synthesis.candidates import Candidate, settle
 
 SCRIPT = "<script>alert(1)</script>"
 REVISED = Edit(operation="revise", ids=("R1",), text=f"If {SCRIPT} is shown, look.", reason=f'because "{SCRIPT}"')

@@ -9,12 +9,13 @@ import pytest
 from scripted import examples, scripted
 from sklearn.cluster import KMeans
 
-from pld_dspy import PLDError, PLDTeleprompter, session
+from pld_dspy import PLDError, PLDTeleprompter
+from pld_dspy import context as session
 from pld_dspy.clustering import Clustering, tfidf
 from pld_dspy.clustering.quality import Quality
-from pld_dspy.clustering.sentences import SentenceEmbedder
-from pld_dspy.evaluation import Evaluator
-from pld_dspy.runner import BudgetSpent
+from pld_dspy.run.runner import BudgetSpent
+from pld_dspy.sentences import SentenceEmbedder
+from pld_dspy.student.evaluation import Evaluator
 
 STUDENT = dspy.Predict("question -> answer")
 

@@ -5,14 +5,14 @@ import re
 import dspy
 import pytest
 from dspy.utils.exceptions import ContextWindowExceededError
+from pld_dspy.programs import SPIQA, ScienceQA
 
 from pld_dspy import PLDTeleprompter
 from pld_dspy.datasets import load
 from pld_dspy.rehearsal import RehearsalEngine, rehearsal_lm
 from pld_dspy.rehearsal.skills import SKILLS
+from pld_dspy.rules.wording import flaw
 from pld_dspy.teacher import Teacher
-from pld_dspy.wording import flaw
-from programs import SPIQA, ScienceQA
 
 by_name = pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: type(skill).__name__)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pld_dspy.errors import PLDError
-from pld_dspy.rules import HEADER, Edit, Rule, RuleSet, RuleUse
+from pld_dspy.rules.ruleset import HEADER, Edit, Rule, RuleSet, RuleUse
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda text: text.split())
 ids = st.lists(st.text("abc0123456789", min_size=1, max_size=5), max_size=4, unique=True)

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from pld_dspy.errors import PLDError
-from pld_dspy.rules import MicroRule, RuleSet
-from pld_dspy.run import RunFolder
-from pld_dspy.usage import Usage
+from pld_dspy.rules.ruleset import MicroRule, RuleSet
+from pld_dspy.run.folder import RunFolder
+from pld_dspy.run.usage import Usage
 
 RULE = MicroRule(predictor="self", example="a", rule="if this, then that")
 

@@ -6,8 +6,8 @@ from dspy.lm15 import AuthError, RateLimitError, ServerError
 from scripted import scripted
 
 from pld_dspy.errors import PLDError
-from pld_dspy.runner import NOT_RUN, Runner
-from pld_dspy.usage import Meter, Usage, count_tokens, price
+from pld_dspy.run.runner import NOT_RUN, Runner
+from pld_dspy.run.usage import Meter, Usage, count_tokens, price
 
 predict = dspy.Predict("question -> answer")
 

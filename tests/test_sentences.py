@@ -11,9 +11,9 @@ import torch
 import transformers as hf
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from pld_dspy.clustering.embedders import described_embedder, embed
-from pld_dspy.clustering.sentences import MINILM, SentenceEmbedder
+from pld_dspy.embedders import described_embedder, embed
 from pld_dspy.errors import PLDError
+from pld_dspy.sentences import MINILM, SentenceEmbedder
 
 WORDS = ["magnet", "pole", "gap", "force", "bird", "wing", "nest", "song", "cell", "leaf"]
 TEXTS = ["bird", "magnet pole gap", "", "leaf cell song nest wing bird", "bird", "force gap", "pole " * 20]
@@ -263,7 +263,7 @@ def test_a_batch_needs_a_place():
 
 def test_describing_an_embedder_loads_nothing_heavy():
     code = (
-        "import sys; from pld_dspy.clustering.sentences import SentenceEmbedder; SentenceEmbedder().name;"
+        "import sys; from pld_dspy.sentences import SentenceEmbedder; SentenceEmbedder().name;"
         "print({'torch', 'transformers', 'sentence_transformers', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

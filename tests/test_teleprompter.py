@@ -5,16 +5,16 @@ import sys
 import dspy
 import pytest
 from dspy.lm15 import TransportError
+from pld_dspy.programs import SPIQA, ScienceQA
 from scripted import examples, scripted
 from sklearn.cluster import DBSCAN
 
 from pld_dspy import PLDError, PLDTeleprompter, Teacher
 from pld_dspy.datasets import load
-from pld_dspy.evaluation import Evaluator
 from pld_dspy.rehearsal import rehearsal_lm
-from pld_dspy.resolution import Resolution
-from pld_dspy.runner import Runner
-from programs import SPIQA, ScienceQA
+from pld_dspy.resolution.loop import Resolution
+from pld_dspy.run.runner import Runner
+from pld_dspy.student.evaluation import Evaluator
 
 GOOD = "If the question asks whether something is a number, say yes to it."
 
@@ -55,7 +55,7 @@ def test_a_fresh_session_works_as_the_readme_says(tmp_path):
 import dspy
 from pld_dspy import PLDTeleprompter
 from pld_dspy.rehearsal import rehearsal_lm
-from programs import ScienceQA
+from pld_dspy.programs import ScienceQA
 dspy.configure(lm=rehearsal_lm())
 student = ScienceQA()
 before = student.dump_state()

@@ -3,12 +3,12 @@ import pytest
 from dspy.lm15 import ContextLengthError
 from scripted import examples, scripted
 
-from pld_dspy.evaluation import exact_match, program_fingerprint
-from pld_dspy.extraction import lesson
-from pld_dspy.rules import HEADER
-from pld_dspy.runner import Runner
-from pld_dspy.traces import Turn, passed_traces
-from pld_dspy.usage import Meter
+from pld_dspy.extraction.lessons import lesson
+from pld_dspy.extraction.traces import Turn, passed_traces
+from pld_dspy.rules.ruleset import HEADER
+from pld_dspy.run.runner import Runner
+from pld_dspy.run.usage import Meter
+from pld_dspy.student.evaluation import exact_match, program_fingerprint
 
 IMAGE = dspy.Image("data:image/png;base64,AAAA")
 

@@ -17,8 +17,8 @@ from PIL import Image
 from tiny_models import PATCHES, SPECIAL, save_tiny_models
 
 from pld_dspy.errors import PLDError
-from pld_dspy.runner import Runner
-from pld_dspy.transformers_engine import TransformersEngine
+from pld_dspy.models.transformers_engine import TransformersEngine
+from pld_dspy.run.runner import Runner
 
 
 @pytest.fixture(scope="session")

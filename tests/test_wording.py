@@ -1,6 +1,6 @@
 import pytest
 
-from pld_dspy.wording import flaw, leak
+from pld_dspy.rules.wording import flaw, leak
 
 EXAMPLE = (
     "question: Which tense does the sentence that Mona wrote in 1998 use?\nchoices:\npast\nfuture\nFiji\nNewton\n7"

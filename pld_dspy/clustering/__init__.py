@@ -1,6 +1,6 @@
 """Phase 2, first half: which micro-rules say the same."""
 
-from pld_dspy.clustering.embedders import Embedder, tfidf
 from pld_dspy.clustering.search import Clustering, search_clusters
+from pld_dspy.embedders import Embedder, tfidf
 
 __all__ = ["Clustering", "Embedder", "search_clusters", "tfidf"]

@@ -52,7 +52,7 @@ def load(
         seed: of every draw.
         modality: what the examples hold of a figure: "image"; or "caption", "describe" or "text" for models without
             eyes; or another that the benchmark has.
-        describe: for the modality "describe": figures → a text for each, as `pld_dspy.describe.Describer`.
+        describe: for the modality "describe": figures → a text for each, as `pld_dspy.datasets.describe.Describer`.
         on_bad_image: "stop" at the first bad image, or "skip" the examples that need one; `skipped` names them.
         settings: the benchmark's own, such as `longest_side=768`; see its loader.
 

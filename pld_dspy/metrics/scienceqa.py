@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import dspy
 
-from pld_dspy.evaluation import OUTPUT_CHARACTERS, Scored
 from pld_dspy.metrics.breakdown import Breakdown, break_down
+from pld_dspy.student.evaluation import OUTPUT_CHARACTERS, Scored
 
 LETTERS = "ABCDEFGH"
 SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}

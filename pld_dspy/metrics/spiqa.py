@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import dspy
 
-from pld_dspy.evaluation import Scored
 from pld_dspy.metrics.breakdown import Breakdown, break_down
+from pld_dspy.student.evaluation import Scored
 
 FIGURE_TYPES = ("plot", "schematic", "photograph", "table", "other")
 

@@ -3,18 +3,18 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pld_dspy.coverage import shortened
 from pld_dspy.report.pictures import candidate_picture, study_pictures
 from pld_dspy.report.tables import SIMULATED, cost, percent
-from pld_dspy.wording import sound
+from pld_dspy.rules.wording import sound
+from pld_dspy.student.coverage import shortened
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
 
     from pld_dspy.clustering import Clustering
     from pld_dspy.distillation import Distillation
-    from pld_dspy.experiment import Summary
-    from pld_dspy.run import RunFolder
+    from pld_dspy.experiment.compiling import Summary
+    from pld_dspy.run.folder import RunFolder
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pld_dspy.candidates import Candidate
+from pld_dspy.synthesis.candidates import Candidate
 
 if TYPE_CHECKING:
     import optuna

@@ -10,14 +10,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pld_dspy.coverage import Coverage, Share, shortened
-from pld_dspy.usage import Usage
+from pld_dspy.run.usage import Usage
+from pld_dspy.student.coverage import Coverage, Share, shortened
 
 if TYPE_CHECKING:  # a compile's own report needs this module too
-    from pld_dspy.experiment import BeforeAfter, Summary
+    from pld_dspy.experiment.compiling import BeforeAfter, Summary
+    from pld_dspy.experiment.plan import Plan
+    from pld_dspy.experiment.scoring import Scores
     from pld_dspy.metrics.breakdown import Breakdown
-    from pld_dspy.plan import Plan
-    from pld_dspy.scoring import Scores
 
 SIMULATED = "Simulated models: these figures show that the machinery works, never that distillation does."
 

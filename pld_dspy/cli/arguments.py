@@ -1,0 +1,96 @@
+"""What the options that commands share come to."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import dspy
+from pydantic import BaseModel
+from rich.console import Console, RenderableType
+
+from pld_dspy.clustering import Embedder
+from pld_dspy.datasets.describe import Describer, described_by, read_by_ocr
+from pld_dspy.embedders import embedder as embedder_by_name
+from pld_dspy.errors import PLDError
+from pld_dspy.experiment.compiling import Task, load_task
+from pld_dspy.models.naming import language_model
+from pld_dspy.run.runner import Runner
+from pld_dspy.run.usage import Usage
+from pld_dspy.settings import parse_settings
+
+Result = TypeVar("Result", bound=BaseModel)
+STUDENT_SETTINGS = ("temperature=0", "max_tokens=512")
+
+
+def student_model(name: str, api_base: str | None, settings: list[str] | None, seed: int) -> dspy.LM:
+    """The student's model: deterministic and brief unless its settings say otherwise."""
+    given = settings or []
+    keys = {setting.partition("=")[0] for setting in given}
+    defaults = [] if name == "rehearsal" else [pair for pair in STUDENT_SETTINGS if pair.partition("=")[0] not in keys]
+    return language_model("student", name, api_base, [*defaults, *given], seed)
+
+
+def embedder_model(name: str | None, api_base: str | None) -> Embedder | None:
+    """The embedder that is named, if one is."""
+    if name is None and api_base is not None:
+        raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
+    return None if name is None else embedder_by_name(name, api_base)
+
+
+@contextlib.contextmanager
+def resumable(folder: Path | None, option: str = "--log-dir") -> Iterator[None]:
+    """Say at Ctrl-C how to go on in the folder, if there is one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is not None:
+            print(f"stopped; the same command with {option} {folder} goes on from here", file=sys.stderr)
+        raise
+
+
+def describer_model(name: str | None, api_base: str | None, folder: Path, runner: Runner) -> Describer | None:
+    """Who describes figures, if somebody is named; its descriptions are kept beside the folder."""
+    if name is None:
+        return None
+    write = read_by_ocr() if name == "ocr" else described_by(language_model("describer", name, api_base))
+    return Describer(write, folder.parent / "descriptions.jsonl", runner)
+
+
+def described_usage(describing: Runner) -> dict[str, Usage]:
+    """What describing figures took, by role; nothing where no model was asked."""
+    used = describing.teacher.total()
+    return {"describer": used} if used.calls else {}
+
+
+def task_of(
+    program: str,
+    data: str,
+    sizes: dict[str, int],
+    seed: int,
+    modality: str,
+    program_setting: list[str] | None,
+    data_setting: list[str] | None,
+    bad_images: Literal["stop", "skip"],
+    describe: Callable[[Sequence[dspy.Image]], list[str]] | None,
+) -> Task:
+    """The program and its examples."""
+    return load_task(
+        program,
+        data,
+        sizes,
+        modality=modality,
+        program_settings=parse_settings(program_setting or (), "The program's"),
+        seed=seed,
+        describe=describe,
+        data_settings=parse_settings(data_setting or (), "The data's"),
+        on_bad_image=bad_images,
+    )
+
+
+def show(result: Result, table: Callable[[Result], RenderableType], json: bool) -> None:
+    """Print a result as a table, on standard error where standard output is for one JSON object."""
+    Console(stderr=json).print(table(result))
+    if json:
+        print(result.model_dump_json())

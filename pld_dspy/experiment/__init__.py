@@ -1,0 +1,1 @@
+"""A whole experiment: a benchmark, a program, scores before and after."""

@@ -1,0 +1,6 @@
+"""Rules: what a person reads, changes and puts back."""
+
+from pld_dspy.rules.edits import AppliedEdit, Edit
+from pld_dspy.rules.ruleset import MicroRule, Rule, RuleSet, RuleUse
+
+__all__ = ["AppliedEdit", "Edit", "MicroRule", "Rule", "RuleSet", "RuleUse"]

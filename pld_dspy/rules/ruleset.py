@@ -1,0 +1,271 @@
+"""Rules and rule sets: what a person reads, changes and puts back."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, computed_field, model_validator
+
+from pld_dspy.errors import PLDError
+from pld_dspy.rules.edits import AppliedEdit, Edit
+from pld_dspy.rules.wording import Text
+
+HEADER = "Rules learned from worked examples. Find the rule whose condition fits the question and follow it."
+
+
+_NUMBERED = re.compile(r"R\d{1,9}")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("a rule needs a text")
+    return text
+
+
+# A rule is a line of a prompt, so line breaks in what a model or a person wrote become spaces.
+RuleText = Annotated[Text, AfterValidator(_one_line), AfterValidator(_not_empty)]
+
+
+class MicroRule(BaseModel):
+    """One general rule that was written down from one training example."""
+
+    model_config = ConfigDict(frozen=True)
+
+    predictor: str
+    example: str  # the training example's id
+    rule: RuleText
+    reasoning: Text = ""
+    author: Text = ""  # the person who wrote it; "" for what a model or the data's rationales say
+
+
+class RuleUse(BaseModel):
+    """What a rule is good for, measured: how the validation score changes when it is taken out of the prompt."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gain: float  # mean validation score with the rule, less the one without it
+    helped: int  # validation examples that score higher with it
+    hurt: int  # and lower
+    n: int  # validation examples
+
+
+class Rule(BaseModel):
+    """A rule of the student's prompt. `support` is the number of training examples that it came from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    text: RuleText
+    examples: tuple[str, ...] = ()
+    edits: tuple[AppliedEdit, ...] = ()
+    authors: tuple[str, ...] = ()  # people who wrote it, or one that became a part of it; none for a model's own
+    use: RuleUse | None = None  # None while it is not measured
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
+    @property
+    def support(self) -> int:
+        return len(self.examples)
+
+
+class RuleSetDiff(NamedTuple):
+    """What happened between two rule sets: `revised` pairs the old wording of a rule with the new one."""
+
+    added: tuple[Rule, ...]
+    removed: tuple[Rule, ...]
+    revised: tuple[tuple[Rule, Rule], ...]
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    def __str__(self) -> str:
+        lines = [f"+ {rule.id} {rule.text}" for rule in self.added]
+        lines += [f"- {rule.id} {rule.text}" for rule in self.removed]
+        lines += [f"~ {old.id} {old.text}\n  {'→':>{len(old.id)}} {new.text}" for old, new in self.revised]
+        return "\n".join(lines)
+
+
+class RuleSet(BaseModel):
+    """The rules of one predictor, in the order in which the student reads them.
+
+    `last_id` counts every id ever given, so that the id of a deleted rule never names another one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = 0
+    rules: tuple[Rule, ...] = ()
+    last_id: int = 0
+
+    @model_validator(mode="after")
+    def _unique_ids(self) -> "RuleSet":
+        twice = [id for id, n in Counter(rule.id for rule in self.rules).items() if n > 1]
+        if twice:
+            raise ValueError(f"rule ids must be unique, these are not: {', '.join(twice)}")
+        return self
+
+    @classmethod
+    def of(cls, rules: Iterable[tuple[str, Sequence[str]]]) -> "RuleSet":
+        """A first version from (text, example ids) pairs, best supported first, with ids R1, R2, ..."""
+        return cls.numbered(Rule(id="", text=text, examples=tuple(examples)) for text, examples in rules)
+
+    @classmethod
+    def numbered(cls, rules: Iterable[Rule]) -> "RuleSet":
+        """A first version, best supported first; the rules get the ids R1, R2, ... in place of theirs."""
+        ordered = sorted(rules, key=lambda rule: -rule.support)
+        renamed = tuple(rule.model_copy(update={"id": f"R{i}"}) for i, rule in enumerate(ordered, start=1))
+        return cls(rules=renamed, last_id=len(renamed))
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def __getitem__(self, id: str) -> Rule:
+        for rule in self.rules:
+            if rule.id == id:
+                return rule
+        raise PLDError(
+            f"There is no rule {id} in version {self.version}; it has {', '.join(r.id for r in self.rules)}."
+        )
+
+    def render(self, ids: bool = False) -> str:
+        """The rules as the student reads them, a line each; with `ids`, as the teacher does. "" for no rules."""
+        if not self.rules:
+            return ""
+        lines = [f"{rule.id}: {rule.text}" if ids else f"- {rule.text}" for rule in self.rules]
+        return "\n".join(lines if ids else [HEADER, *lines])
+
+    def within(self, max_tokens: int | None, count_tokens: Callable[[str], int]) -> "RuleSet":
+        """The rules that fit a token budget, in the order of the prompt.
+
+        The rules whose use is measured are taken first, those with most use for a token in front; then those that were
+        edited, which an edit's gain speaks for; then the best supported ones. A rule that does not fit any more is
+        passed over.
+        """
+        if max_tokens is None or count_tokens(self.render()) <= max_tokens:
+            return self
+        cost = {rule.id: count_tokens(f"\n- {rule.text}") for rule in self.rules}
+        worth = {rule.id: rule.use.gain / cost[rule.id] if rule.use else float("-inf") for rule in self.rules}
+        wanted = sorted(self.rules, key=lambda rule: (-worth[rule.id], not rule.edits, -rule.support))
+        kept, used = set(), count_tokens(HEADER)
+        for rule in wanted:
+            if used + cost[rule.id] <= max_tokens:
+                kept.add(rule.id)
+                used += cost[rule.id]
+        return self.keep(kept)
+
+    def keep(self, ids: Collection[str]) -> "RuleSet":
+        """The same version with only the rules that have these ids."""
+        return self.model_copy(update={"rules": tuple(rule for rule in self.rules if rule.id in ids)})
+
+    def measured(self, use: Mapping[str, RuleUse]) -> "RuleSet":
+        """The same version, each rule with the use that is given for its id."""
+        return self.model_copy(
+            update={"rules": tuple(rule.model_copy(update={"use": use.get(rule.id)}) for rule in self.rules)}
+        )
+
+    def apply(self, edits: Sequence[Edit], examples: Sequence[str] = ()) -> "RuleSet":
+        """The next version: the edits in their order, each in the history of the rules that it leaves behind.
+
+        Args:
+            edits: what to change.
+            examples: ids of the examples that gave rise to the edits; added rules come from them.
+
+        Raises:
+            PLDError: an edit is incomplete, or names a rule that is not there (any more).
+        """
+        rules, version = list(self.rules), self.version + 1
+        # A person may have numbered further rules by hand.
+        last_id = max([self.last_id, *(int(rule.id[1:]) for rule in rules if _NUMBERED.fullmatch(rule.id))])
+        for edit in edits:
+            places = {rule.id: place for place, rule in enumerate(rules)}
+            if edit.fault:
+                raise PLDError(f"An edit cannot be made: {edit.fault}.")
+            unknown = [id for id in edit.ids if id not in places]
+            if unknown:
+                raise PLDError(f"The edit '{edit.operation}' names {', '.join(unknown)}, which is not in the rule set.")
+            touched = [rules[places[id]] for id in edit.ids]
+            if edit.operation == "reorder":
+                for place, rule in zip(sorted(places[id] for id in edit.ids), touched, strict=True):
+                    rules[place] = rule
+                continue
+            new_ids = [f"R{last_id + number}" for number in range(1, 1 + len(edit.wordings) - bool(touched))]
+            last_id += len(new_ids)
+            ids = [*edit.ids[:1], *new_ids][: len(edit.wordings)]
+            left = _left_behind(edit, ids, touched, version, tuple(examples))
+            first = min((places[id] for id in edit.ids[:1]), default=len(rules))
+            rules[first : first + bool(touched)] = left
+            rules = [rule for rule in rules if rule.id in ids or rule.id not in edit.ids]
+        return RuleSet(version=version, rules=tuple(rules), last_id=last_id)
+
+    def __str__(self) -> str:
+        """An account of every rule: where it comes from, what it is good for, and what has been done to it."""
+        return "\n".join(_account(rule) for rule in self.rules) or "no rules"
+
+    def diff(self, newer: "RuleSet") -> RuleSetDiff:
+        """What leads from this rule set to a newer one, rules matched by id."""
+        old, new = ({rule.id: rule for rule in side.rules} for side in (self, newer))
+        return RuleSetDiff(
+            added=tuple(rule for id, rule in new.items() if id not in old),
+            removed=tuple(rule for id, rule in old.items() if id not in new),
+            revised=tuple((rule, new[id]) for id, rule in old.items() if id in new and new[id].text != rule.text),
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write the rule set as indented JSON that a person can edit."""
+        Path(path).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: str | Path) -> "RuleSet":
+        """Read what `write` wrote, and what a person made of it.
+
+        Raises:
+            PLDError: the file is not there, or is not a rule set; the message says where.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PLDError(f"Cannot read the rule set {path}: {error.strerror}.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise PLDError(f"{path} is not a rule set: {where}: {first['msg']}.") from error
+
+
+def by_predictor(micro_rules: Iterable[MicroRule]) -> dict[str, list[MicroRule]]:
+    """Micro-rules in their order, by the predictor that they are for."""
+    found: dict[str, list[MicroRule]] = {}
+    for rule in micro_rules:
+        found.setdefault(rule.predictor, []).append(rule)
+    return found
+
+
+def _left_behind(
+    edit: Edit, ids: Sequence[str], touched: Sequence[Rule], version: int, examples: tuple[str, ...]
+) -> list[Rule]:
+    """The rules that an edit makes of the rules that it touches."""
+    past = tuple(step for rule in touched for step in rule.edits)
+    applied = AppliedEdit(version=version, edit=edit, before=tuple(rule.text for rule in touched))
+    joined = tuple(dict.fromkeys(example for rule in touched for example in rule.examples))
+    authors = tuple(dict.fromkeys(author for rule in touched for author in rule.authors))
+    return [
+        Rule(id=id, text=text, examples=joined if touched else examples, edits=(*past, applied), authors=authors)
+        for id, text in zip(ids, edit.wordings, strict=True)
+    ]
+
+
+def _account(rule: Rule) -> str:
+    facts = [f"from {rule.support} example{'s' * (rule.support != 1)}"]
+    if rule.authors:
+        facts.append(f"by {', '.join(rule.authors)}")
+    if rule.use is None:
+        facts.append("use not measured")
+    else:
+        facts.append(f"use {rule.use.gain:+.1%} ({rule.use.helped} helped, {rule.use.hurt} hurt of {rule.use.n})")
+    facts.append(f"edited {len(rule.edits)} times" if len(rule.edits) != 1 else "edited once")
+    shown = ", ".join(rule.examples[:5]) + (", …" if rule.support > 5 else "")
+    return f"{rule.id} {rule.text}\n   {'; '.join(facts)}" + (f"\n   examples: {shown}" if shown else "")

@@ -1,0 +1,84 @@
+"""How many training examples the rules in the prompt come from, by kind of example."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dspy
+from pydantic import BaseModel
+
+from pld_dspy.examples import example_id, labelled_predictors
+from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules.wording import sound
+
+MOST_VALUES = 12  # of a label that is taken for a class; what has more is an answer of its own for each question
+UNKNOWN = "unknown"
+
+
+class Share(BaseModel):
+    """Training examples of one kind, and how many of them a rule in the prompt comes from."""
+
+    n: int
+    covered: int
+
+    @property
+    def fraction(self) -> float:
+        """The covered part; 0 of nothing."""
+        return self.covered / self.n if self.n else 0.0
+
+
+class Coverage(Share):
+    """The same of all training examples, and by stratum and value, the most frequent value first."""
+
+    groups: dict[str, dict[str, Share]] = {}
+
+
+def coverage(rules: Mapping[str, RuleSet], trainset: Sequence[dspy.Example], strata: Sequence[str]) -> Coverage:
+    """Count the training examples that the rules cover. The others have left nothing in the prompt.
+
+    Args:
+        rules: those that stand in the prompt, by predictor. An example is covered if one of them comes from it.
+        trainset: the examples that the rules were learned from.
+        strata: fields of the examples to group by; an example without a value is under "unknown".
+    """
+    sources = {id for of in rules.values() for rule in of.rules for id in rule.examples}
+    covered = [example_id(example) in sources for example in trainset]
+    groups = {}
+    for field in strata:
+        values = [value_of(example, field) for example in trainset]
+        counts: dict[str, Share] = {}
+        for value, inside in zip(values, covered, strict=True):
+            share = counts.setdefault(value, Share(n=0, covered=0))
+            share.n += 1
+            share.covered += inside
+        groups[field] = dict(sorted(counts.items(), key=lambda item: (-item[1].n, item[0])))
+    return Coverage(n=len(trainset), covered=sum(covered), groups=groups)
+
+
+def strata_of(program: dspy.Module, trainset: Sequence[dspy.Example]) -> tuple[str, ...]:
+    """The fields that a program's examples are grouped by: its own `strata`, else its labels with few values.
+
+    Raises:
+        PLDError: the program declares none, and has no predictor or its examples no labels.
+    """
+    declared = getattr(program, "strata", None)
+    if declared is not None:
+        return tuple(declared)
+    fields = dict.fromkeys(field for fields in labelled_predictors(program, trainset).values() for field in fields)
+    values = {field: {value_of(example, field) for example in trainset} - {UNKNOWN} for field in fields}
+    return tuple(field for field, found in values.items() if len(found) <= min(MOST_VALUES, len(trainset) / 2))
+
+
+def shortened(groups: Mapping[str, Share], most: int = 20) -> list[tuple[str, Share]]:
+    """The first values for a table, and the sum of the others under a name that no value has."""
+    rows = list(groups.items())
+    if len(rows) <= most:
+        return rows
+    rest = [share for _, share in rows[most:]]
+    total = Share(n=sum(share.n for share in rest), covered=sum(share.covered for share in rest))
+    return [*rows[:most], (f"{len(rest)} others", total)]
+
+
+def value_of(example: dspy.Example, field: str) -> str:
+    """The value of a stratum's field as a name; "unknown" where there is none."""
+    value: Any = example.get(field)
+    return sound(" ".join(str(value).split())) or UNKNOWN if value is not None else UNKNOWN

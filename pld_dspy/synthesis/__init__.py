@@ -1,0 +1,1 @@
+"""Phase 2, second half: one rule for each cluster."""
