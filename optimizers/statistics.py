@@ -6,8 +6,8 @@ import numpy as np
 from pld_dspy.optimizers.averages import per_question
 from pld_dspy.optimizers.results import PairedTest, Row
 
-from pld_dspy.metrics.breakdown import bootstrap_interval
-from pld_dspy.resolution.gates import compare
+from pld_dspy.statistics import bootstrap_interval, compare, holm
+from pld_dspy.statistics import pareto_front as on_front
 
 Scores = Mapping[int, Sequence[float]]  # by seed: a score for each test question, in the same order
 
@@ -16,8 +16,8 @@ def paired_test(reference: Scores, scores: Scores) -> PairedTest | None:
     """Compare two optimizers on the same questions.
 
     With one seed in common, right and wrong answers are compared by McNemar's exact test; with several, and for graded
-    scores, each question's means over those seeds are, by the sign-flip test that generalises it (`gate.compare`). So
-    what is generalised to is other questions, not other seeds.
+    scores, each question's means over those seeds are, by the sign-flip test that generalises it. So what is generalised
+    to is other questions, not other seeds.
 
     Args:
         reference: the one compared with.
@@ -41,22 +41,6 @@ def paired_test(reference: Scores, scores: Scores) -> PairedTest | None:
         p_value=found.p_value,
         p_holm=found.p_value,
     )
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction for several tests (Holm 1979, Scandinavian Journal of Statistics 6).
-
-    Args:
-        p_values: of m tests.
-
-    Returns:
-        Corrected ones in the same order: each is compared with the level as if it stood alone.
-    """
-    order = np.argsort(p_values, kind="stable")
-    steps = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return [float(value) for value in corrected]
 
 
 def corrected(tests: Mapping[str, PairedTest]) -> dict[str, PairedTest]:
@@ -83,8 +67,4 @@ def pareto_front(rows: Sequence[Row]) -> set[str]:
         for row in rows
         if (question := per_question(row)) and len(row.results) == seeds
     }
-    return {
-        name
-        for name, point in points.items()
-        if not any(other != point and all(np.greater_equal(other, point)) for other in points.values())
-    }
+    return {name for name, inside in zip(points, on_front(list(points.values())), strict=True) if inside}

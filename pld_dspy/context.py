@@ -23,7 +23,7 @@ from pld_dspy.resolution.diagnosis import Rules, in_front
 from pld_dspy.resolution.gates import MINIBATCH, Gate, Verdict
 from pld_dspy.resolution.loop import Resolution, Resolver
 from pld_dspy.resolution.pruning import Pruner
-from pld_dspy.rules.ruleset import MicroRule, RuleSet, by_predictor
+from pld_dspy.rules import MicroRule, RuleSet, by_predictor
 from pld_dspy.rules.steps import Step
 from pld_dspy.run.folder import RunFolder
 from pld_dspy.run.runner import BudgetSpent, Runner

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules import RuleSet
 
 if TYPE_CHECKING:
     from pld_dspy.clustering import Clustering

@@ -18,7 +18,7 @@ from pld_dspy.extraction.people import Expertise, expert_rules
 from pld_dspy.extraction.rationales import RationaleTeacher
 from pld_dspy.models.naming import described
 from pld_dspy.resolution.loop import Resolution
-from pld_dspy.rules.ruleset import MicroRule
+from pld_dspy.rules import MicroRule
 from pld_dspy.run.budgets import Auto, Budget, budget
 from pld_dspy.run.configuration import (
     clustering_settings,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pld_dspy.distillation import Version, best_version
-from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules import RuleSet
 
 scores = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pld_dspy.errors import PLDError
 from pld_dspy.extraction.people import expert_rules
-from pld_dspy.rules.ruleset import MicroRule, Rule, RuleSet
+from pld_dspy.rules import MicroRule, Rule, RuleSet
 from pld_dspy.rules.wording import flaw, sound
 from pld_dspy.run.folder import RunFolder
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scripted import examples
 
-from pld_dspy.resolution.gates import RESAMPLES, Comparison, Gate, compare
+from pld_dspy.resolution.gates import Gate
+from pld_dspy.statistics import FLIPS, Comparison, compare
 from pld_dspy.student.evaluation import Evaluation, Scored
 
 NOW, EDITED = "now", "edited"
@@ -115,7 +116,7 @@ def test_many_graded_scores_are_resampled_as_the_seed_says():
 def test_a_clear_gain_of_graded_scores_has_as_small_a_p_value_as_resampling_can_show():
     before = np.linspace(0.1, 0.5, 40)
     found = compare(before, before + np.linspace(0.2, 0.4, 40))
-    assert found.p_value == pytest.approx(2 / (RESAMPLES + 1))
+    assert found.p_value == pytest.approx(2 / (FLIPS + 1))
     assert found.gain == pytest.approx(0.3)
 
 

@@ -17,11 +17,11 @@ from pld_dspy.experiment.compiling import BeforeAfter, Summary
 from pld_dspy.report.page import LONGEST, compile_page
 from pld_dspy.report.pictures import study_pictures
 from pld_dspy.report.tables import SIMULATED
-from pld_dspy.resolution.gates import Verdict, compare
+from pld_dspy.rules import Rule, RuleSet, RuleUse
 from pld_dspy.rules.edits import AppliedEdit, Edit
-from pld_dspy.rules.ruleset import Rule, RuleSet, RuleUse
-from pld_dspy.rules.steps import Step
+from pld_dspy.rules.steps import Step, Verdict
 from pld_dspy.run.usage import Usage
+from pld_dspy.statistics import compare
 from pld_dspy.student.coverage import Coverage, Share
 from pld_dspy.synthesis.candidates import Candidate, settle
 

@@ -7,7 +7,7 @@ from pld_dspy.clustering import tfidf
 from pld_dspy.resolution.gates import Gate
 from pld_dspy.resolution.loop import Resolution, Resolver
 from pld_dspy.resolution.pruning import Pruner
-from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules import RuleSet
 from pld_dspy.run.runner import Runner
 from pld_dspy.student.evaluation import Evaluator, exact_match
 from pld_dspy.student.instructions import instruct

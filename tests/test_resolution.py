@@ -9,8 +9,8 @@ from pld_dspy import PLDError
 from pld_dspy.clustering import tfidf
 from pld_dspy.resolution.gates import Gate
 from pld_dspy.resolution.loop import Resolution, Resolver
+from pld_dspy.rules import Rule, RuleSet
 from pld_dspy.rules.edits import Edit
-from pld_dspy.rules.ruleset import Rule, RuleSet
 from pld_dspy.rules.steps import Proposal, obstacle
 from pld_dspy.run.runner import Runner
 from pld_dspy.student.evaluation import Evaluator, exact_match

@@ -14,7 +14,7 @@ from scripted import ScriptedEngine, scripted
 
 from pld_dspy.embedders import tfidf
 from pld_dspy.errors import PLDError
-from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules import RuleSet
 from pld_dspy.sentences import SentenceEmbedder
 from pld_dspy.student import routing as module
 from pld_dspy.student.routing import RoutedPredict, Routing, route, routed_by_state, saved_name

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pld_dspy.resolution.use import measure_use
-from pld_dspy.rules.ruleset import RuleSet, RuleUse
+from pld_dspy.rules import RuleSet, RuleUse
 
 
 def numbered(n: int) -> RuleSet:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pld_dspy.errors import PLDError
-from pld_dspy.rules.ruleset import MicroRule, RuleSet
+from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.run.folder import RunFolder
 from pld_dspy.run.usage import Usage
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scripted import scripted
 
-from pld_dspy.rules.ruleset import MicroRule
+from pld_dspy.rules import MicroRule
 from pld_dspy.run.runner import Runner
 from pld_dspy.synthesis.unions import MOST_RULES, synthesise
 from pld_dspy.teacher import Teacher

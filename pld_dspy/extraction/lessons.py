@@ -9,7 +9,7 @@ import dspy
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id, present, rationale
 from pld_dspy.extraction.traces import Turn
-from pld_dspy.rules.ruleset import MicroRule
+from pld_dspy.rules import MicroRule
 from pld_dspy.rules.wording import MAX_WORDS, flaw, leak
 from pld_dspy.run.runner import NOT_RUN, Runner
 from pld_dspy.student.evaluation import in_words

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from pld_dspy.errors import PLDError
-from pld_dspy.rules.ruleset import MicroRule, Rule, RuleSet, RuleText
+from pld_dspy.rules import MicroRule, Rule, RuleSet, RuleText
 from pld_dspy.rules.wording import Text
 
 AUTHOR = "expert"  # of rules whose author is not named

@@ -8,7 +8,7 @@ import dspy
 import numpy as np
 
 from pld_dspy.extraction.lessons import Lesson
-from pld_dspy.rules.ruleset import MicroRule
+from pld_dspy.rules import MicroRule
 from pld_dspy.rules.wording import QUOTED_WORDS, flaw, leak, sound
 from pld_dspy.teacher import Teacher
 

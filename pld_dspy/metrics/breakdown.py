@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from pydantic import BaseModel, Field
 
-RESAMPLES = 10_000
+from pld_dspy.statistics import bootstrap_interval
 
 
 class Group(BaseModel):
@@ -56,22 +56,3 @@ def break_down(
         overall=dict(overall or {}),
         columns={measure: column.tolist() for measure, column in scores.items()},
     )
-
-
-def bootstrap_interval(column: np.ndarray) -> tuple[float, float] | None:
-    """Percentile bootstrap of the mean (Efron & Tibshirani 1993, chapter 13): its 95% interval.
-
-    Args:
-        column: n numbers.
-
-    Returns:
-        Low and high end; None where all numbers are equal, of which resampling can say nothing.
-    """
-    if not len(column) or column.min() == column.max():
-        return None
-    from scipy.stats import bootstrap
-
-    found = bootstrap(
-        (column,), np.mean, n_resamples=RESAMPLES, batch=500, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(found.low), float(found.high)

@@ -27,8 +27,8 @@ from pld_dspy.resolution.diagnosis import (
     stratified,
 )
 from pld_dspy.resolution.gates import Gate, Strictness, Verdict
+from pld_dspy.rules import RuleSet
 from pld_dspy.rules.edits import Edit
-from pld_dspy.rules.ruleset import RuleSet
 from pld_dspy.rules.steps import SAID, SHORTENING, Proposal, Step, obstacle
 from pld_dspy.rules.wording import quotation
 from pld_dspy.run.runner import Runner

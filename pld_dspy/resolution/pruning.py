@@ -10,8 +10,8 @@ from pld_dspy.examples import example_id
 from pld_dspy.resolution.diagnosis import Rules, by_likeness
 from pld_dspy.resolution.loop import Resolver
 from pld_dspy.resolution.use import measure_use
+from pld_dspy.rules import RuleSet, RuleUse
 from pld_dspy.rules.edits import Edit
-from pld_dspy.rules.ruleset import RuleSet, RuleUse
 from pld_dspy.rules.steps import Proposal
 from pld_dspy.student.evaluation import Evaluator
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from pld_dspy.rules.ruleset import RuleUse
+from pld_dspy.rules import RuleUse
 
 # The scores of some validation examples (by position) when the rules with these ids are taken out of the prompt.
 ScoresWithout = Callable[[Collection[str], Sequence[int]], Sequence[float]]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import dspy
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from pld_dspy.resolution.gates import Verdict
+from pld_dspy.rules import RuleSet
 from pld_dspy.rules.edits import Edit
-from pld_dspy.rules.ruleset import RuleSet
 from pld_dspy.rules.wording import flaw
+from pld_dspy.statistics import Comparison
 
 Purpose = Literal["contradiction", "repair", "compression", "pruning"]
 SAID = "the rules say so already"
@@ -23,6 +23,18 @@ class Proposal(NamedTuple):
     predictor: str
     edits: Sequence[Edit]
     failures: Sequence[dspy.Example] = ()
+
+
+class Verdict(BaseModel):
+    """What the gate found out about a candidate, and what it decided."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accepted: bool
+    why: str
+    mended: int | None = None  # of the failures that the edit was written for; None where it was for none
+    comparison: Comparison | None = None  # on the validation set, or on its first part where that was enough
+    whole: bool = False  # whether on all of the validation set
 
 
 class Step(BaseModel):

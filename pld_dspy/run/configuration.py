@@ -9,7 +9,7 @@ import dspy
 from pld_dspy.clustering.search import check_settings
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import fingerprint
-from pld_dspy.rules.ruleset import MicroRule
+from pld_dspy.rules import MicroRule
 from pld_dspy.settings import worded
 from pld_dspy.student.evaluation import Metric, program_fingerprint
 

@@ -14,7 +14,7 @@ import dspy
 from pydantic import BaseModel, ValidationError
 
 from pld_dspy.errors import PLDError
-from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules import RuleSet
 from pld_dspy.run.usage import Usage
 
 Line = TypeVar("Line", bound=BaseModel)

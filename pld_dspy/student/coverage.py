@@ -7,7 +7,7 @@ import dspy
 from pydantic import BaseModel
 
 from pld_dspy.examples import example_id, labelled_predictors
-from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules import RuleSet
 from pld_dspy.rules.wording import sound
 
 MOST_VALUES = 12  # of a label that is taken for a class; what has more is an answer of its own for each question

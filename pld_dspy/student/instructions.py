@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dspy
 
-from pld_dspy.rules.ruleset import RuleSet
+from pld_dspy.rules import RuleSet
 
 
 def instruct(student: dspy.Module, rules: Mapping[str, RuleSet]) -> dspy.Module:

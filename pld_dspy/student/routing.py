@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pld_dspy.embedders import Embedder, described_embedder, embed, embedder, tfidf
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import present
-from pld_dspy.rules.ruleset import RuleSet, RuleText
+from pld_dspy.rules import RuleSet, RuleText
 from pld_dspy.sentences import SentenceEmbedder
 
 MOST_ROUTED = 1_000  # rules in a prompt

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from pld_dspy.clustering.studies import quiet
-from pld_dspy.rules.ruleset import MicroRule, RuleSet
+from pld_dspy.rules import MicroRule, RuleSet
+from pld_dspy.statistics import pareto_front
 
 if TYPE_CHECKING:
     from pld_dspy.clustering import Clustering
@@ -27,22 +27,16 @@ def settle(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Mark the Pareto front of score and prompt tokens, and the candidate that is kept.
 
     Rules that do not fit the token budget are in no candidate's prompt, so that all of them keep to it: the highest
-    score is kept, and of equal scores the one with the fewest tokens. The front is Optuna's, of a study with two
-    objectives.
+    score is kept, and of equal scores the one with the fewest tokens.
 
     Args:
         candidates: at least one.
     """
-    import optuna
-
-    with quiet():
-        study = optuna.create_study(directions=["maximize", "minimize"])
-        for candidate in candidates:
-            study.add_trial(optuna.trial.create_trial(values=[candidate.score, candidate.prompt_tokens]))
-    front = {trial.number for trial in study.best_trials}
-    best = max(front, key=lambda number: (candidates[number].score, -number))
+    front = pareto_front([(candidate.score, -candidate.prompt_tokens) for candidate in candidates])
+    ahead = [number for number, inside in enumerate(front) if inside]
+    best = max(ahead, key=lambda number: (candidates[number].score, -number))
     return [
-        candidate.model_copy(update={"on_front": number in front, "chosen": number == best})
+        candidate.model_copy(update={"on_front": front[number], "chosen": number == best})
         for number, candidate in enumerate(candidates)
     ]
 

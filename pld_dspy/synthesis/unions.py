@@ -5,8 +5,8 @@ from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 
+from pld_dspy.rules import MicroRule, Rule, RuleSet
 from pld_dspy.rules.edits import AppliedEdit, Edit
-from pld_dspy.rules.ruleset import MicroRule, Rule, RuleSet
 from pld_dspy.rules.wording import flaw
 from pld_dspy.run.runner import Runner
 from pld_dspy.teacher import Teacher
