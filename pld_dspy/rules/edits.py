@@ -138,13 +138,11 @@ def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) and value else () if value in (None, "") else value
 
 
-class Edit(BaseModel):
+class Edit(BaseModel):  # the teacher reads its docstring, too
     """One change to a rule set. Rules are named by their ids; a text that names none is no edit of them.
 
-    What is missing in an edit is its `fault` and no error, so that one bad edit does not lose the others of a reply.
-
-    >>> Edit(operation="merge", ids=("R1",), text="If the sky is red, expect wind.").fault
-    'merge cannot name 1 rules'
+    `reorder` puts the rules that it names into the order in which it names them, on the places that they have. What
+    is missing in an edit is its `fault` and no error, so that one bad edit does not lose the others of a reply.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -168,7 +166,11 @@ class Edit(BaseModel):
 
     @property
     def fault(self) -> str | None:
-        """What keeps the edit from being made on any rule set, or None."""
+        """What keeps the edit from being made on any rule set, or None.
+
+        >>> Edit(operation="merge", ids=("R1",), text="If the sky is red, expect wind.").fault
+        'merge cannot name 1 rules'
+        """
         (fewest, most), texts = self.kind.ids, self.kind.texts
         named_rules = len(set(self.ids))
         if named_rules < max(fewest, len(self.ids)) or (most is not None and named_rules > most):
