@@ -20,7 +20,7 @@ from rich.progress import Progress, TaskID
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import fingerprint
 from pld_dspy.experiment.compiling import Task
-from pld_dspy.models.naming import described
+from pld_dspy.models import described
 from pld_dspy.progress import progress_bar
 from pld_dspy.run.configuration import described_data, described_metric
 from pld_dspy.run.folder import RunFolder

@@ -16,7 +16,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.extraction.people import Expertise, expert_rules
 from pld_dspy.extraction.rationales import RationaleTeacher
-from pld_dspy.models.naming import described
+from pld_dspy.models import described
 from pld_dspy.resolution.loop import Resolution
 from pld_dspy.rules import MicroRule
 from pld_dspy.run.budgets import Auto, Budget, budget

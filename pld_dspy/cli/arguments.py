@@ -15,7 +15,7 @@ from pld_dspy.datasets.describe import Describer, described_by, read_by_ocr
 from pld_dspy.embedders import embedder as embedder_by_name
 from pld_dspy.errors import PLDError
 from pld_dspy.experiment.compiling import Task, load_task
-from pld_dspy.models.naming import language_model
+from pld_dspy.models import language_model
 from pld_dspy.run.runner import Runner
 from pld_dspy.run.usage import Usage
 from pld_dspy.settings import parse_settings

@@ -28,7 +28,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.experiment.compiling import compile_and_score, load_program, load_task
 from pld_dspy.experiment.plan import StandIn, plan
 from pld_dspy.experiment.scoring import score
-from pld_dspy.models.naming import language_model
+from pld_dspy.models import language_model
 from pld_dspy.report import tables
 from pld_dspy.resolution.loop import Resolution
 from pld_dspy.run.budgets import budget

@@ -14,7 +14,7 @@ from pld_dspy.experiment.compiling import Task
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.l3score import L3Score
 from pld_dspy.metrics.overlap import OverlapScore, overlap_scores
-from pld_dspy.models.naming import described
+from pld_dspy.models import described
 from pld_dspy.run.folder import RunFolder
 from pld_dspy.run.runner import Runner
 from pld_dspy.run.usage import Usage
