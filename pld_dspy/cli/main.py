@@ -14,6 +14,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices from the
 import typer
 from rich.console import Console
 
+from pld_dspy import metrics
 from pld_dspy.cli import options as opt
 from pld_dspy.cli.arguments import (
     described_usage,
@@ -164,7 +165,7 @@ def evaluate(
     judge_api_base: opt.ApiBase = None,
     judge_setting: opt.Settings = None,
     measure: Annotated[
-        list[str] | None, typer.Option(help="Adds a measure: rouge_l, meteor or cider. Repeatable.")
+        list[str] | None, typer.Option(help="Adds one: rouge_l, meteor, cider, or an installed package's. Repeatable.")
     ] = None,
     bertscore: Annotated[str | None, typer.Option(help="Adds BERTScore by this encoder, as bert-base-uncased.")] = None,
     num_threads: opt.Threads = 8,
@@ -178,7 +179,11 @@ def evaluate(
 ) -> None:
     """Score a student, as it comes or compiled."""
     student_lm = student_model(student, student_api_base, student_setting, seed)
-    judge_lm = language_model("judge", judge, judge_api_base, judge_setting or (), seed) if judge else None
+    measures = [metrics.measure(name) for name in measure or ()]
+    if bertscore:
+        measures.append(metrics.bertscore_by(bertscore))
+    if judge:
+        measures.append(metrics.L3Score(language_model("judge", judge, judge_api_base, judge_setting or (), seed)))
     describing = Runner(num_threads, display_progress=True)
     write = describer_model(describer, describer_api_base, log_dir or Path("runs/evaluation"), describing)
     task = task_of(program, data, {split: test}, seed, modality, program_setting, data_setting, bad_images, write)
@@ -189,9 +194,7 @@ def evaluate(
             replace(task, usage=described_usage(describing)),
             split,
             student_lm,
-            judge=judge_lm,
-            overlap=measure or (),
-            bertscore_model=bertscore,
+            measures=measures,
             log_dir=log_dir,
             num_threads=num_threads,
             display_progress=True,
