@@ -87,13 +87,13 @@ class L3Score(Measure):
             # Only the first token counts; the others keep DSPy from warning of a truncated reply.
             outputs = self.judge(prompt, temperature=0, max_tokens=16, logprobs=True, top_logprobs=LISTED)
         except LMUnsupportedFeatureError as error:
-            raise self._cannot_judge(f"cannot be asked for log-probabilities ({error})") from error
+            raise self._unfit(f"cannot be asked for log-probabilities ({error})") from error
         top = _first_token(next(iter(outputs), None))
         if len(top) < LISTED:
-            raise self._cannot_judge(f"returned {len(top)} log-probabilities for its first token")
+            raise self._unfit(f"returned {len(top)} log-probabilities for its first token")
         return l3score_from_logprobs(top)
 
-    def _cannot_judge(self, what: str) -> PLDError:
+    def _unfit(self, what: str) -> PLDError:
         return PLDError(
             f"The judge {self.judge.model} {what}, but L3Score needs {LISTED}: choose a chat model and a server that "
             "return top_logprobs."
