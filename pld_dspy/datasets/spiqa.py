@@ -76,30 +76,33 @@ def load_spiqa(
     examples = []
     for id, paper, question in questions:
         names = _listed(question, max_figures, f"{seed}/{id}")
-        figures = [
-            Figure(File(inside(images, question.folder, name, example=id)), example=id, longest_side=longest_side)
-            for name in names
-            if images
-        ]
-        referred = [name for name in question.referred if name in names]
-        reference = next(iter([*referred, *question.referred]), "")
-        example = dspy.Example(
-            question_id=id,
-            paper=paper,
-            split=split,
-            question=question.question,
-            figures=figures,
-            captions=[question.figures[name].caption for name in names] if shown not in ("figures", "text") else [],
-            passages=passages.get(paper, ""),
-            answer=question.answer,
-            explanation=question.explanation,
-            figure=str(names.index(referred[0]) + 1) if referred else "",
-            reference=reference,
-            referred=[str(names.index(name) + 1) for name in referred],
-            figure_type=question.figures[reference].kind if referred else "other",
-        )
-        examples.append(example.with_inputs("question", "figures", "captions", "passages"))
+        example = _example(question, names).copy(question_id=id, paper=paper, split=split)
+        if shown in ("figures", "text"):
+            example.captions = []
+        if images:
+            paths = [inside(images, question.folder, name, example=id) for name in names]
+            example.figures = [Figure(File(path), example=id, longest_side=longest_side) for path in paths]
+        example.passages = passages.get(paper, "")
+        examples.append(example)
     return _in_words(examples, describe) if shown == "describe" and describe else examples
+
+
+def _example(question: Question, names: list[str]) -> dspy.Example:
+    """A question with the captions of some figures."""
+    referred = [name for name in question.referred if name in names]
+    reference = next(iter([*referred, *question.referred]), "")
+    return dspy.Example(
+        question=question.question,
+        figures=[],
+        captions=[question.figures[name].caption for name in names],
+        passages="",
+        answer=question.answer,
+        explanation=question.explanation,
+        figure=str(names.index(referred[0]) + 1) if referred else "",
+        reference=reference,
+        referred=[str(names.index(name) + 1) for name in referred],
+        figure_type=question.figures[reference].kind if referred else "other",
+    ).with_inputs("question", "figures", "captions", "passages")
 
 
 def _place(source: Path | Hub, path: str) -> Path:

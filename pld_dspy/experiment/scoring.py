@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dspy
 from pydantic import BaseModel
@@ -69,15 +70,7 @@ def score(
     examples = task.examples[split]
     if not examples:
         raise PLDError(f"No example of {split} is left to score: {len(task.skipped)} were left out for a bad image.")
-    content = hashlib.sha256("".join(map(fingerprint, examples)).encode()).hexdigest()
-    configuration = {
-        "program": task.name,
-        "instructions": program_fingerprint(task.program),
-        "data": content[:12],
-        "n": {split: len(examples)},
-        "student": described(student_lm),
-    }
-    run = RunFolder(log_dir, configuration)
+    run = RunFolder(log_dir, _configuration(task, split, student_lm))
     runner = Runner(num_threads, display_progress=display_progress, earlier=run.state.usage)
     for measure in measures:
         measure.check(examples, runner)
@@ -96,6 +89,9 @@ def score(
         run.status("interrupted", runner.usage())  # until the end below
     breakdown = _breakdown(task.program, examples, evaluation, measured)
     judge = next((measure.judge.model for measure in measures if isinstance(measure, L3Score)), None)
+    usage = {"student": runner.student.total()}
+    if judge:
+        usage["judge"] = runner.teacher.total(judge)
     scores = Scores(
         program=task.name,
         data=task.source,
@@ -109,21 +105,28 @@ def score(
         prompt_tokens=evaluation.prompt_tokens,
         breakdown=breakdown,
         judge=judge,
-        usage={
-            "student": runner.student.total(),
-            **({"judge": runner.teacher.total(judge)} if judge else {}),
-            **task.usage,
-        },
+        usage=usage | task.usage,
         seconds=round(time.monotonic() - start, 1),
         log_dir=None if log_dir is None else str(log_dir),
     )
     if breakdown:
-        rows = zip(*breakdown.columns.values(), strict=True)
-        named = [dict(zip(breakdown.columns, row, strict=True)) for row in rows]
-        run.write("measures.json", dict(zip(map(example_id, examples), named, strict=True)))
+        rows = [dict(zip(breakdown.columns, row, strict=True)) for row in zip(*breakdown.columns.values(), strict=True)]
+        run.write("measures.json", dict(zip(map(example_id, examples), rows, strict=True)))
     run.write("scores.json", scores)
     run.status("finished", runner.usage())
     return scores
+
+
+def _configuration(task: Task, split: str, student_lm: dspy.LM) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    content = hashlib.sha256("".join(map(fingerprint, task.examples[split])).encode()).hexdigest()
+    return {
+        "program": task.name,
+        "instructions": program_fingerprint(task.program),
+        "data": content[:12],
+        "n": {split: len(task.examples[split])},
+        "student": described(student_lm),
+    }
 
 
 def _breakdown(
