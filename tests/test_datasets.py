@@ -221,7 +221,7 @@ def test_a_folder_that_is_not_in_the_layout_is_refused(folder, file, content, sa
 
 
 def test_unknown_names_sources_and_settings_are_refused(tmp_path, folder):
-    with pytest.raises(PLDError, match="There is no dataset 'imagenet'; installed are: scienceqa, spiqa"):
+    with pytest.raises(PLDError, match="There is no dataset 'imagenet'; there are: scienceqa, spiqa"):
         load("imagenet")
     with pytest.raises(PLDError, match="There is no folder"):
         load("spiqa", source=tmp_path / "none")
