@@ -30,7 +30,7 @@ from pld_dspy.run.configuration import (
 from pld_dspy.run.folder import RunFolder
 from pld_dspy.run.runner import BudgetSpent, Runner
 from pld_dspy.run.usage import price
-from pld_dspy.sentences import SentenceEmbedder
+from pld_dspy.sentence_embedder import SentenceEmbedder
 from pld_dspy.settings import one_of
 from pld_dspy.student.evaluation import Metric, exact_match, program_fingerprint
 from pld_dspy.student.routing import check_routing

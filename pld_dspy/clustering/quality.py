@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pld_dspy.clustering.points import Points
+from pld_dspy.clustering.points import Points, unit
 
 
 class Quality(NamedTuple):
@@ -102,3 +102,14 @@ def centres(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     sums = csr_array((np.ones(len(rows), dtype=np.float32), (labels[rows], rows)), shape=shape) @ vectors
     sizes = np.bincount(labels[rows], minlength=shape[0])
     return sums / sizes[:, None].astype(np.float32), sizes
+
+
+def cloud_like(points: Points, seed: int) -> Points:
+    """As many points from a Gaussian with the same covariance: a cloud without groups, where there is nothing to find.
+
+    Comparing with such a cloud is the idea of the gap statistic: Tibshirani, Walther & Hastie, 2001.
+    """
+    rng = np.random.default_rng(seed)
+    centred = points.vectors - points.vectors.mean(axis=0)
+    vectors = unit(rng.standard_normal((len(points), len(points)), dtype=np.float32) @ centred)
+    return Points(vectors, np.ones_like(points.weights), np.arange(len(vectors)))
