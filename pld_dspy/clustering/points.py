@@ -27,7 +27,7 @@ class Points:
     """Unit vectors that stand for one or more embeddings each.
 
     `vectors` is m x d float32, `weights` m ints: how many embeddings each stands for, `inverse` n ints: which point
-    stands for each embedding.
+    stands for each embedding, -1 where none does.
     """
 
     vectors: np.ndarray
@@ -76,15 +76,15 @@ class Points:
         return average_linkage(distances, self.weights)
 
     def spread(self, labels: np.ndarray) -> np.ndarray:
-        """Labels of the points as labels of the embeddings."""
-        return labels[self.inverse]
+        """Labels of the points as labels of the embeddings; what no point stands for is noise, -1."""
+        return np.append(labels, -1)[self.inverse]
 
 
 def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     """Reduce embeddings, and gather those that are equal, or very many, into weighted points.
 
     Args:
-        embeddings: n x d unit rows.
+        embeddings: n x d rows of length one, or zero: no point stands for those.
         reduction: one of `REDUCTIONS`, or an object with scikit-learn's `fit_transform`.
         seed: of the reduction, and of which embeddings the groups form around.
 
@@ -94,7 +94,10 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     """
     from scipy.sparse import csr_array
 
-    distinct, inverse, counts = np.unique(embeddings, axis=0, return_inverse=True, return_counts=True)
+    inverse, somewhere = np.full(len(embeddings), -1), embeddings.any(axis=1)
+    distinct, inverse[somewhere], counts = np.unique(
+        embeddings[somewhere], axis=0, return_inverse=True, return_counts=True
+    )
     vectors = reduced(distinct, reduction, seed)
     if len(vectors) <= MOST_POINTS:
         return Points(vectors, counts, inverse)
@@ -105,7 +108,7 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     weights = np.bincount(nearest, counts, minlength=MOST_POINTS).astype(int)
     kept = np.flatnonzero(weights)  # two centres may have become one vector in the reduction
     number = np.searchsorted(kept, nearest)
-    return Points(unit(members @ vectors)[kept], weights[kept], number[inverse])
+    return Points(unit(members @ vectors)[kept], weights[kept], np.append(number, -1)[inverse])
 
 
 def _centres(vectors: np.ndarray, seed: int) -> np.ndarray:

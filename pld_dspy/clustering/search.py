@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import optuna
     from sklearn.base import ClusterMixin
 
-    Trial = optuna.Trial | optuna.trial.FrozenTrial | optuna.trial.FixedTrial
+    from pld_dspy.clustering.algorithms import Trial
 
 log = logging.getLogger(__name__)
 
@@ -67,19 +67,6 @@ class Clustering:
         clusters, silhouette, noise, _, biggest = self.quality
         text = f"{clusters} clusters, the biggest with {biggest:.0%}; left out {noise:.0%}; silhouette {silhouette:.2f}"
         return f"{text}; weak structure: there are no clear groups" if self.weak else text
-
-    def placed(self, points: Points, rows: np.ndarray, n: int) -> "Clustering":
-        """The clustering of points as one of the n embeddings; the points stand for those in `rows`."""
-        labels = np.full(n, -1)
-        labels[rows] = points.spread(self.labels)
-        others = tuple(other.placed(points, rows, n) for other in self.alternatives)
-        share = len(rows) / n if n else 1.0  # the others are zeros, which are noise
-        quality = self.quality._replace(
-            noise=1 - share * (1 - self.quality.noise),
-            concentration=share**2 * self.quality.concentration,
-            biggest=share * self.quality.biggest,
-        )
-        return replace(self, labels=labels, quality=quality, alternatives=others)
 
 
 def search_clusters(
@@ -127,15 +114,14 @@ def search_clusters(
     digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
     settings = f"{','.join(chosen)}/{worded(reduction)}/{max_clusters}/{seed}"
     study = open_study(storage, study_name, {"embeddings": digest, "settings": settings})
-    somewhere = np.flatnonzero(embeddings.any(axis=1))
     # One thread for a product of matrices: its sums, and so the clusters, are then the same on any number of cores.
     with threadpool_limits(1):
-        points = points_of(embeddings[somewhere], reduction, seed)
+        points = points_of(embeddings, reduction, seed)
         search = _Search(points, chosen, max_clusters, seed, study)
         found = search.run(n_trials, display_progress) if len(points) >= FEWEST else search.alone()
     if found.weak:
         log.warning("%s", found)
-    return found.placed(points, somewhere, len(embeddings))
+    return found
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -235,13 +221,13 @@ class _Search:
         best = self.study.best_trial
         chance = self._by_chance(best)
         structure = (best.user_attrs["silhouette"] - chance) / (1 - chance)
-        found = replace(self._clustering(best), structure=structure)
+        found = replace(self._by(best), structure=structure)
         if not found.weak:
             return replace(found, alternatives=self._coarser(found, best))
         if len(self.points) <= self.max_clusters:
             return replace(self.alone(), structure=structure, alternatives=(found,))
         if ALGORITHMS["kmeans"] in self.algorithms.values():
-            return replace(self._clustering(self._even()), structure=structure, alternatives=(found,))
+            return replace(self._by(self._even()), structure=structure, alternatives=(found,))
         return found
 
     def _coarser(self, found: Clustering, best: "optuna.trial.FrozenTrial") -> tuple[Clustering, ...]:
@@ -252,7 +238,7 @@ class _Search:
         several: list[Clustering] = []
         for part in (2, 4):
             most = best.user_attrs["clusters"] / part
-            coarse = (self._clustering(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
+            coarse = (self._by(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
             # The second look at noise may have made pairs of it.
             first = next((each for each in coarse if each.quality.clusters <= found.quality.clusters / part), None)
             if first and not any(np.array_equal(first.labels, other.labels) for other in several):
@@ -269,8 +255,7 @@ class _Search:
 
     def alone(self) -> Clustering:
         """Equal embeddings group, all others stand alone."""
-        labels = tidy(np.arange(len(self.points)), self.points.weights)
-        return Clustering(labels, {}, self.study, measure(self.points, labels, self.max_clusters))
+        return self._clustering({}, tidy(np.arange(len(self.points)), self.points.weights))
 
     def _objective(self, trial: "optuna.Trial") -> float:
         from optuna import TrialPruned
@@ -293,10 +278,14 @@ class _Search:
         labels = algorithm.labels(points, params, self.seed)
         return {"algorithm": algorithm.name, **params}, tidy(labels, points.weights)
 
-    def _clustering(self, trial: "Trial") -> Clustering:
+    def _by(self, trial: "Trial") -> Clustering:
         params, labels = self._labels(trial, self.points)
-        labels = second_look(self.points, labels)
-        return Clustering(labels, params, self.study, measure(self.points, labels, self.max_clusters))
+        return self._clustering(params, second_look(self.points, labels))
+
+    def _clustering(self, params: dict[str, Any], labels: np.ndarray) -> Clustering:
+        """Labels of the points as a clustering of all embeddings."""
+        quality = measure(self.points, labels, self.max_clusters, n=len(self.points.inverse))
+        return Clustering(self.points.spread(labels), params, self.study, quality)
 
     def _by_chance(self, trial: "optuna.trial.FrozenTrial") -> float:
         """The silhouette that a trial's setting reaches where there is nothing to find."""
