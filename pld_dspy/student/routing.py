@@ -10,7 +10,7 @@ import dspy
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pld_dspy.embedders import EmbeddingFunction, Tfidf, described_embedder, embed, embedder, saved_name
+from pld_dspy.embedders import AnyEmbedder, Tfidf, described_embedder, embed, embedder, saved_name
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import present
 from pld_dspy.rules import RuleSet, RuleText
@@ -49,9 +49,7 @@ class RoutedPredict(dspy.Predict):
     signature: Any
     _index: "_Index | None"
 
-    def __init__(
-        self, signature: Any, routing: Routing, embedder: EmbeddingFunction | None = None, **config: Any
-    ) -> None:
+    def __init__(self, signature: Any, routing: Routing, embedder: AnyEmbedder | None = None, **config: Any) -> None:
         super().__init__(signature, **config)
         self._follow(routing, embedder)
 
@@ -81,7 +79,7 @@ class RoutedPredict(dspy.Predict):
         self._index = index
         return self
 
-    def _follow(self, routing: Routing, given: EmbeddingFunction | None) -> None:
+    def _follow(self, routing: Routing, given: AnyEmbedder | None) -> None:
         if given is not None:
             routing = routing.model_copy(update={"embedder": saved_name(given) or described_embedder(given)})
         self.routing: Routing | None = routing
@@ -98,9 +96,7 @@ class RoutedPredict(dspy.Predict):
         return {**kwargs, "signature": self.signature.with_instructions(routing.instructions(chosen))}
 
 
-def route(
-    program: dspy.Module, routings: Mapping[str, Routing], embedder: EmbeddingFunction | None = None
-) -> dspy.Module:
+def route(program: dspy.Module, routings: Mapping[str, Routing], embedder: AnyEmbedder | None = None) -> dspy.Module:
     """A deep copy of a program whose named predictors are routed; all else of them stays.
 
     Args:
@@ -120,9 +116,7 @@ def route(
     return routed
 
 
-def routed_by_state(
-    program: dspy.Module, state: Mapping[str, Any], embedder: EmbeddingFunction | None = None
-) -> dspy.Module:
+def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: AnyEmbedder | None = None) -> dspy.Module:
     """A deep copy of a program that is routed where a saved state is, so that its `load_state(state)` restores all.
 
     Args:
@@ -141,7 +135,7 @@ def routed_by_state(
 
 
 def check_routing(
-    rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: EmbeddingFunction
+    rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: AnyEmbedder
 ) -> None:
     """Refuse a number of rules, an embedder or predictors with which a compile could not route or be saved.
 
@@ -162,7 +156,7 @@ def check_routing(
 class _Index:
     """Rules by their nearness to a question, for many threads. Copies of a predictor share one."""
 
-    def __init__(self, given: EmbeddingFunction | str, rules: tuple[str, ...]) -> None:
+    def __init__(self, given: AnyEmbedder | str, rules: tuple[str, ...]) -> None:
         self.embedder, self._rules = embedder(given) if isinstance(given, str) else given, rules
         self._vectors: np.ndarray | None = None
         self._lock = threading.Lock()
@@ -191,7 +185,7 @@ class _Index:
         return _Index, (name or self.embedder, self._rules)
 
 
-def _made(routing: Routing, given: EmbeddingFunction | None = None) -> EmbeddingFunction:
+def _made(routing: Routing, given: AnyEmbedder | None = None) -> AnyEmbedder:
     """The given embedder if it is the routing's, else one made by name."""
     if given is not None and saved_name(given) == routing.embedder:
         return given
