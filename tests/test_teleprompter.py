@@ -66,7 +66,7 @@ compiled.save("program.json")
 print(len(compiled.pld.rules["answer"]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[-1]) >= 8
+    assert int(done.stdout.split()[-1]) >= 7, "a rule of each skill"
     loaded = ScienceQA()
     loaded.load(tmp_path / "program.json")
     assert loaded.answer.signature.instructions.count("\n- ") == int(done.stdout.split()[-1])
