@@ -12,16 +12,16 @@ from dspy.teleprompt import Teleprompter
 from pld_dspy.clustering import Clusterer, cluster, clusterer_identity, clusterer_of
 from pld_dspy.context import Compile
 from pld_dspy.distillation import Findings, finish
-from pld_dspy.embedders import AnyEmbedder, check, described_embedder, tfidf
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.extraction import Rationales, Source, extract, sources_of
 from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
 from pld_dspy.models import described, simulated
+from pld_dspy.models.embedders import AnyEmbedder, check, described_embedder, tfidf
+from pld_dspy.models.sentence_embedder import SentenceEmbedder
 from pld_dspy.resolution import Resolution, gate_of, resolve
 from pld_dspy.run import Budget, BudgetSpent, Limits, RunFolder, Runner, price
 from pld_dspy.run.budgets import Auto
-from pld_dspy.sentence_embedder import SentenceEmbedder
 from pld_dspy.settings import one_of
 from pld_dspy.student import Metric, check_routing, metric_of, sample_of
 from pld_dspy.synthesis import unite

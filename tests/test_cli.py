@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from loopback import openai_server
 
-from pld_dspy.rehearsal.sample import write_sample
+from pld_dspy.datasets.sample import write_sample
 
 PLD = str(Path(sys.executable).parent / "pld")
 SMALL = ("--train", "40", "--val", "20", "--test", "30")

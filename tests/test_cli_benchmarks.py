@@ -10,7 +10,7 @@ import pytest
 from loopback import openai_server
 from tiny_models import save_tiny_models
 
-from pld_dspy.rehearsal.sample import write_sample
+from pld_dspy.datasets.sample import write_sample
 
 PLD = str(Path(sys.executable).parent / "pld")
 SIZES = {"train": 9, "val": 3, "test": 9}

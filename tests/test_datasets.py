@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pld_dspy.datasets import BadImage, load
+from pld_dspy.datasets.sample import write_sample
 from pld_dspy.errors import PLDError
-from pld_dspy.rehearsal.sample import write_sample
 
 SIZES = {"train": 18, "val": 9, "test": 9}
 METADATA = ("task", "grade", "subject", "topic", "category", "skill", "lecture", "solution")

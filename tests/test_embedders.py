@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as arrays
 from loopback import embeddings_server
 from tenacity import wait_none
 
-from pld_dspy import embedders
-from pld_dspy.embedders import check, described_embedder, embed, embedder, saved_name, tfidf
 from pld_dspy.errors import PLDError
-from pld_dspy.sentence_embedder import MINILM, SentenceEmbedder
+from pld_dspy.models import embedders
+from pld_dspy.models.embedders import check, described_embedder, embed, embedder, saved_name, tfidf
+from pld_dspy.models.sentence_embedder import MINILM, SentenceEmbedder
 
 
 def test_a_hosted_embedder_gets_its_own_key_only(monkeypatch):

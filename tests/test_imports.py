@@ -67,10 +67,8 @@ def test_a_module_imports_nothing_from_above(module):
     wrong = [
         f"{MODULES[module].relative_to(ROOT)}:{line} imports {name}, which is above {place(module)}"
         for line, name in imports(module)
-        if name == "pld_dspy"
-        and place(module) not in ("optimizers", "cli", "testing")
-        or name != "pld_dspy"
-        and LEVEL[place(name)] > LEVEL[place(module)]
+        if (name == "pld_dspy" and place(module) not in ("optimizers", "cli", "testing"))
+        or (name != "pld_dspy" and LEVEL[place(name)] > LEVEL[place(module)])
     ]
     assert not wrong, "\n".join(wrong)
 

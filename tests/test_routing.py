@@ -12,11 +12,11 @@ import pytest
 from pydantic import ValidationError
 from scripted import ScriptedEngine, scripted
 
-from pld_dspy.embedders import embedder as by_name
-from pld_dspy.embedders import saved_name, tfidf
 from pld_dspy.errors import PLDError
+from pld_dspy.models.embedders import embedder as by_name
+from pld_dspy.models.embedders import saved_name, tfidf
+from pld_dspy.models.sentence_embedder import SentenceEmbedder
 from pld_dspy.rules import RuleSet
-from pld_dspy.sentence_embedder import SentenceEmbedder
 from pld_dspy.student import routing as module
 from pld_dspy.student.routing import RoutedPredict, Routing, route, routed_by_state
 

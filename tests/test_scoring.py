@@ -6,7 +6,6 @@ from importlib.metadata import EntryPoint
 import dspy
 import pytest
 from dspy.lm15 import Message, Response, TextPart, TokenLogprob, TopLogprob, Usage
-from pld_dspy.programs import SPIQA, ScienceQA
 from rich.console import Console
 from scripted import scripted
 
@@ -14,6 +13,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.experiment.compiling import Task, load_program, load_task
 from pld_dspy.experiment.scoring import score
 from pld_dspy.metrics import L3Score, Measure, MeasureScores, TextMeasure, measure, rouge_l
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.report.tables import score_table
 
 

@@ -13,9 +13,9 @@ import transformers as hf
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from pld_dspy.embedders import described_embedder, embed
 from pld_dspy.errors import PLDError
-from pld_dspy.sentence_embedder import MINILM, SentenceEmbedder
+from pld_dspy.models.embedders import described_embedder, embed
+from pld_dspy.models.sentence_embedder import MINILM, SentenceEmbedder
 
 WORDS = ["magnet", "pole", "gap", "force", "bird", "wing", "nest", "song", "cell", "leaf"]
 TEXTS = ["bird", "magnet pole gap", "", "leaf cell song nest wing bird", "bird", "force gap", "pole " * 20]
@@ -218,7 +218,7 @@ def test_a_batch_needs_a_place():
 
 def test_describing_an_embedder_loads_nothing_heavy():
     code = (
-        "import sys; from pld_dspy.sentence_embedder import SentenceEmbedder; SentenceEmbedder().name;"
+        "import sys; from pld_dspy.models.sentence_embedder import SentenceEmbedder; SentenceEmbedder().name;"
         "print({'torch', 'transformers', 'sentence_transformers', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -95,7 +95,7 @@ def load(
 
 def _place(name: str, source: str | Path) -> Path | Hub:
     if source == "sample":
-        from pld_dspy.rehearsal.sample import sample_folder
+        from pld_dspy.datasets.sample import sample_folder
 
         return sample_folder(name)
     kind, _, repository = str(source).partition(":")

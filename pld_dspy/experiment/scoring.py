@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id
 from pld_dspy.experiment.tasks import Task
+from pld_dspy.identity import data_fingerprint, program_fingerprint
 from pld_dspy.metrics import L3Score, Measure, MeasureScores
 from pld_dspy.metrics.breakdown import Breakdown, break_down
-from pld_dspy.identity import data_fingerprint, program_fingerprint
 from pld_dspy.models import described
 from pld_dspy.run import RunFolder, Runner, Usage
 from pld_dspy.student import Evaluation, Evaluator

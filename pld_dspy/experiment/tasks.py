@@ -10,8 +10,8 @@ import dspy
 import orjson
 
 from pld_dspy.datasets import BadImage, load
-from pld_dspy.embedders import Embedder
 from pld_dspy.errors import PLDError
+from pld_dspy.models.embedders import Embedder
 from pld_dspy.plugins import named
 from pld_dspy.run import Usage
 from pld_dspy.student import Metric, metric_of

@@ -10,9 +10,9 @@ import dspy
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pld_dspy.embedders import AnyEmbedder, Tfidf, described_embedder, embed, embedder, saved_name
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import present
+from pld_dspy.models.embedders import AnyEmbedder, Tfidf, described_embedder, embed, embedder, saved_name
 from pld_dspy.rules import RuleSet, RuleText
 
 MOST_ROUTED = 1_000  # rules in a prompt

@@ -10,8 +10,8 @@ import numpy as np
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from pld_dspy.errors import PLDError, reason
+from pld_dspy.models.sentence_embedder import SentenceEmbedder
 from pld_dspy.plugins import installed, named
-from pld_dspy.sentence_embedder import SentenceEmbedder
 
 _SERVER = "server:"  # before the name of a model at an address of its own, which is not saved
 
