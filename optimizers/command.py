@@ -16,7 +16,7 @@ from pld_dspy.cli import options as opt
 from pld_dspy.cli.arguments import described_usage, describer_model, resumable, show, student_model, task_of
 from pld_dspy.errors import PLDError
 from pld_dspy.models import language_model
-from pld_dspy.run.runner import Runner
+from pld_dspy.run import Runner
 
 Names = Annotated[str | None, typer.Option(help="Which ones, by commas, as uncompiled,gepa,pld; all installed ones.")]
 Seeds = Annotated[str, typer.Option(help="Of the optimizers, by commas, as 0,1,2.")]

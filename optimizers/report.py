@@ -1,22 +1,19 @@
-"""The report of a comparison: what its page shows beside the table, from the folder and the examples."""
+"""A comparison as one page, for a browser without a network: scores and tests, prices, contrasts, prompts."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import dspy
-from pld_dspy.optimizers.registry import BASELINE, METHOD
-from pld_dspy.optimizers.results import Comparison, Contrast, Reply, Row
+from pld_dspy.optimizers import tables
+from pld_dspy.optimizers.contrasts import Contrast, contrasts
+from pld_dspy.optimizers.pictures import MOST_GROUPS, comparison_pictures
+from pld_dspy.optimizers.registry import METHOD
+from pld_dspy.optimizers.results import Comparison, ProgramPrompts
 from pld_dspy.optimizers.unit import Unit
 
-from pld_dspy.datasets.images import encode, figures_of
-from pld_dspy.examples import example_id
-from pld_dspy.experiment.compiling import Task
-from pld_dspy.run.folder import RunFolder
-from pld_dspy.student.evaluation import Scored, in_words
-
-EACH = 4  # contrasts of a kind
-THUMBNAIL = 240  # pixels of the longest side
+from pld_dspy.experiment import Task
+from pld_dspy.report.page import LONGEST, environment
+from pld_dspy.rules.wording import sound
+from pld_dspy.run import RunFolder
 
 
 def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
@@ -25,65 +22,48 @@ def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
     Raises:
         PLDError: it cannot be written.
     """
-    from pld_dspy.optimizers.page import comparison_page
-
-    ran = [row for row in comparison.rows if row.results]
-    first = {row.optimizer: Unit(row.optimizer, row.results[0].seed, folder) for row in ran}
-    answers = {name: unit.answers() for name, unit in first.items()}
-    page = comparison_page(comparison, contrasts(ran, answers, task), [unit.told() for unit in first.values()])
-    RunFolder(folder).write("report.html", page)
+    rows = [row for row in comparison.rows if row.results]
+    units = [Unit(row.optimizer, row.results[0].seed, folder) for row in rows]
+    answers = [unit.answers(row.results[0].n) for unit, row in zip(units, rows, strict=True)]
+    differing = contrasts(rows, answers, task)
+    RunFolder(folder).write("report.html", comparison_page(comparison, differing, [unit.prompts() for unit in units]))
 
 
-def contrasts(rows: Sequence[Row], answers: dict[str, list[Scored]], task: Task) -> list[Contrast]:
-    """Test questions on which the optimizers differ, each with all replies to it.
-
-    First those where PLD, or without it the best row, is right and the uncompiled student wrong, then the other way
-    round, then those where right and wrong are most evenly divided.
+def comparison_page(
+    comparison: Comparison, differing: Sequence[Contrast] = (), prompts: Sequence[ProgramPrompts] = ()
+) -> str:
+    """Make the comparison's page. The same arguments give the same text.
 
     Args:
-        rows: that have results.
-        answers: by optimizer, in the order of the test questions.
-        task: program and examples.
+        comparison: what it found out.
+        differing: test questions that some programs answered rightly and others wrongly.
+        prompts: of the compiled programs.
+
+    Returns:
+        HTML that needs no other file, no network and no scripts.
     """
-    if len(rows) < 2:
-        return []
-    names = [row.optimizer for row in rows]
-    best = METHOD if METHOD in names else max(rows, key=lambda row: row.score or 0.0).optimizer
-    base = BASELINE if BASELINE in names else names[0]
-    places = range(len(answers[base]))
-    passed = {name: [answer.passed for answer in answers[name]] for name in names}
+    from jinja2 import PackageLoader
 
-    def undivided(place: int) -> float:
-        return abs(sum(passed[name][place] for name in names) / len(names) - 0.5)
-
-    gained = [place for place in places if passed[best][place] and not passed[base][place]]
-    lost = [place for place in places if passed[base][place] and not passed[best][place]]
-    divided = sorted((place for place in places if undivided(place) < 0.5), key=undivided)
-    chosen = dict.fromkeys([*gained[:EACH], *lost[:EACH], *divided[:EACH]])
-    return [_contrast(task, place, {name: answers[name][place] for name in names}) for place in chosen]
-
-
-def _contrast(task: Task, place: int, replies: dict[str, Scored]) -> Contrast:
-    example = task.examples["test"][place]
-    return Contrast(
-        example=example_id(example),
-        question=str(example.get("question") or ""),
-        given={name: text for name, value in example.inputs().items() if name != "question" and (text := _text(value))},
-        gold=in_words(task.program, example, example.labels()),
-        pictures=[thumbnail for figure in figures_of(example) if (thumbnail := _thumbnail(figure))],
-        replies=[Reply(optimizer=name, score=of.score, answer=of.answer) for name, of in replies.items()],
+    pages = environment(PackageLoader("pld_dspy.optimizers", "templates"))
+    pages.filters["block"] = _block
+    titles = {row.optimizer: row.title for row in comparison.rows}
+    references = {"vs_baseline": "uncompiled", "vs_method": titles.get(METHOD, METHOD)}
+    tested = [field for field in references if any(getattr(row, field) for row in comparison.rows)]
+    return pages.get_template("compare.html").render(
+        title=f"Optimizers compared: {comparison.program}",
+        comparison=comparison,
+        tables=tables,
+        references={field: references[field] for field in tested},
+        pictures=comparison_pictures(comparison),
+        most_groups=MOST_GROUPS,
+        contrasts=differing,
+        programs=prompts,
+        titles=titles,
     )
 
 
-def _text(value: object) -> str:
-    """An input in words; empty for pictures and for what is not there."""
-    items = value if isinstance(value, list | tuple) else [value]
-    return "; ".join(str(item) for item in items if item not in (None, "") and not isinstance(item, dspy.Image))
-
-
-def _thumbnail(figure: dspy.Image) -> str | None:
-    """None where it is only an address, or no picture that can be read."""
-    try:
-        return encode(base64.b64decode(figure.format()[0]["image_url"]["url"].partition("base64,")[2]), THUMBNAIL)
-    except ValueError:
-        return None
+def _block(text: str) -> str:
+    """Data as text whose lines are kept, cut where it is too long for a page."""
+    lines = "\n".join(line.rstrip() for line in sound(text).expandtabs(4).splitlines()).strip("\n")
+    kept = "".join(sign for sign in lines if sign.isprintable() or sign == "\n")
+    return kept if len(kept) <= LONGEST else f"{kept[:LONGEST]}… ({len(kept) - LONGEST:,} more characters)"

@@ -13,16 +13,15 @@ from typing import TextIO
 
 import dspy
 import numpy as np
-from pld_dspy.optimizers.prompts import told_by
-from pld_dspy.optimizers.recording import Phase, Recorder, recorded
+from pld_dspy.optimizers.prompts import program_prompts
+from pld_dspy.optimizers.recording import ROLES, Phase, RecordedLM, Recorder
 from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
-from pld_dspy.optimizers.results import GroupScore, Result, Told
+from pld_dspy.optimizers.results import GroupScore, ProgramPrompts, Result
 
 from pld_dspy.errors import PLDError, brief
-from pld_dspy.experiment.compiling import Task
-from pld_dspy.run.folder import append_line, read_lines
-from pld_dspy.run.runner import Runner
-from pld_dspy.student.evaluation import Evaluation, Evaluator, Scored, program_fingerprint
+from pld_dspy.experiment import Task
+from pld_dspy.run import Runner, append_line, read_lines
+from pld_dspy.student import Evaluation, Evaluator, Scored, program_fingerprint
 
 KEPT = ("cache", "calls.jsonl")  # of a unit that was interrupted
 NEVER = 1_000_000_000  # errors that DSPy stops at: beyond the cap, optimizers are to go on to their best program so far
@@ -71,8 +70,8 @@ class Unit:
             trainset=random.Random(self.seed).sample(train, len(train)),
             valset=val,
             metric=task.metric,
-            student_lm=recorded(student_lm, "student", "compile", recorder),
-            teacher_lm=recorded(teacher_lm, "teacher", "compile", recorder),
+            student_lm=RecordedLM(student_lm, "student", "compile", recorder),
+            teacher_lm=RecordedLM(teacher_lm, "teacher", "compile", recorder),
             seed=self.seed,
             num_threads=num_threads,
             max_lm_calls=max_lm_calls,
@@ -82,12 +81,14 @@ class Unit:
             with _printed_to(self.folder / "log.txt"):
                 program = _compiled(optimizer, job, recorder, self.folder / "program.json")
             seconds = recorder.elapsed
-            with dspy.context(lm=recorded(student_lm, "student", "test", recorder)):
+            with dspy.context(lm=RecordedLM(student_lm, "student", "test", recorder)):
                 evaluation = _tested(program, task, num_threads, recorder)
         for item in evaluation.items:
             append_line(self.folder / "answers.jsonl", item)
-        told = Told(optimizer=self.name, seed=self.seed, prompts=told_by(program, recorder.first_messages))
-        (self.folder / "told.json").write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        prompts = program_prompts(program, recorder.first_messages)
+        sent = ProgramPrompts(optimizer=self.name, seed=self.seed, prompts=prompts)
+        (self.folder / "told.json").write_text(sent.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        compiling = {role: recorder.usage("compile", role) for role in ROLES}
         return Result(
             optimizer=self.name,
             title=optimizer.title,
@@ -98,7 +99,7 @@ class Unit:
             settings=optimizer.settings,
             program=program_fingerprint(program),
             capped=recorder.capped,
-            compile=recorder.usage("compile"),
+            compile=compiling,
             seconds=round(seconds, 1),
             num_threads=num_threads,
             question=recorder.per_question(len(evaluation.items)),
@@ -109,13 +110,22 @@ class Unit:
         """Remove the cache, which nobody needs any more."""
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
-    def answers(self) -> list[Scored]:
-        """The answers on the test split, in its order."""
-        return read_lines(self.folder / "answers.jsonl", Scored)
+    def answers(self, n: int) -> list[Scored]:
+        """The answers on the `n` questions of the test split, in its order.
 
-    def told(self) -> Told:
+        Raises:
+            PLDError: there are not so many.
+        """
+        answers = read_lines(self.folder / "answers.jsonl", Scored)
+        if len(answers) != n:
+            raise PLDError(
+                f"{self.folder} has {len(answers)} of {n} answers: take its line out of results.jsonl to run it anew."
+            )
+        return answers
+
+    def prompts(self) -> ProgramPrompts:
         """What the program tells its predictors."""
-        return Told.model_validate_json((self.folder / "told.json").read_text(encoding="utf-8"))
+        return ProgramPrompts.model_validate_json((self.folder / "told.json").read_text(encoding="utf-8"))
 
     def _start_over(self, keep: bool) -> None:
         """Empty the folder but for what was paid, if a cache has the answers."""
@@ -144,9 +154,9 @@ def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder, path: Path) ->
         if recorder.capped and not isinstance(error, CannotRun):
             problem = f"It had no program when the cap of {job.max_lm_calls:,} calls was reached."
     recorder.end_compiling()
-    _raise_for(recorder)
+    recorder.raise_fatal()
     if problem:
-        made = sum(used.calls for used in recorder.usage("compile").values())
+        made = sum(recorder.usage("compile", role).calls for role in ROLES)
         raise CannotRun(f"{problem} {made:,} calls had been made." if made else problem)
     return program
 
@@ -156,30 +166,23 @@ def _tested(program: dspy.Module, task: Task, num_threads: int, recorder: Record
     try:
         evaluation = Evaluator(task.metric, Runner(num_threads))(program, task.examples["test"], "Testing")
     except Exception as error:
-        _raise_for(recorder)
+        recorder.raise_fatal()
         if isinstance(error, PLDError):
             raise
         raise CannotRun(f"Its program ended with {type(error).__name__}: {brief(error)}") from error
-    _raise_for(recorder)
+    recorder.raise_fatal()
     if evaluation.errors and recorder.passing is not None:
         raise PLDError(f"The model {recorder.passing.model} failed while it was tested: {brief(recorder.passing)}")
     return evaluation
-
-
-def _raise_for(recorder: Recorder) -> None:
-    if isinstance(recorder.fatal, OSError):
-        raise recorder.fatal
-    if recorder.fatal is not None:
-        raise PLDError(f"The model {recorder.fatal.model} does not answer: {brief(recorder.fatal)}")
 
 
 def _groups(task: Task, evaluation: Evaluation) -> dict[str, GroupScore]:
     """The first measure of the program's own table, by group; nothing where it has none."""
     if not hasattr(task.program, "breakdown"):
         return {}
-    found = task.program.breakdown(task.examples["test"], evaluation.items, {})
-    measure = next(iter(found.columns))
-    return {group.name: GroupScore(n=group.n, score=group.scores[measure]) for group in found.groups if group.n}
+    breakdown = task.program.breakdown(task.examples["test"], evaluation.items, {})
+    measure = next(iter(breakdown.columns))
+    return {group.name: GroupScore(n=group.n, score=group.scores[measure]) for group in breakdown.groups if group.n}
 
 
 @contextlib.contextmanager
@@ -196,26 +199,21 @@ def _cold_cache(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _printed_to(path: Path) -> Iterator[None]:
     """What is printed goes to a file: DSPy's optimizers print, log and draw progress bars."""
-    with path.open("w", encoding="utf-8", errors="replace") as file:
-        to, afterwards = _Redirected(file), sys.stderr
-        try:
-            with contextlib.redirect_stdout(to), contextlib.redirect_stderr(to):
-                yield
-        except KeyboardInterrupt:
-            afterwards = io.StringIO()  # DSPy's threads still draw their bars
-            raise
-        finally:
-            to.target = afterwards
+    file = path.open("w", encoding="utf-8", errors="replace")
+    stream = _WhileOpen(file)
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        yield
+    file.close()  # but not at Ctrl-C: DSPy's threads still draw their bars
 
 
-class _Redirected(io.TextIOBase):
-    """A stream that can be kept, as by logging, when the file behind it is closed."""
+class _WhileOpen(io.TextIOBase):
+    """A file while it is open, then standard error: logging keeps streams."""
 
-    def __init__(self, target: TextIO) -> None:
-        self.target = target
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
 
     def write(self, text: str) -> int:
-        return self.target.write(text)
+        return (sys.stderr if self._file.closed else self._file).write(text)
 
     def flush(self) -> None:
-        self.target.flush()
+        (sys.stderr if self._file.closed else self._file).flush()

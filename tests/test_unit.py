@@ -13,8 +13,8 @@ from pld_dspy.optimizers.unit import Unit
 from scripted import ScriptedEngine, examples
 
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment.compiling import Task
-from pld_dspy.student.evaluation import program_fingerprint
+from pld_dspy.experiment import Task
+from pld_dspy.student import program_fingerprint
 
 
 def task() -> Task:
@@ -59,8 +59,8 @@ def test_a_unit_compiles_tests_and_leaves_its_files(tmp_path):
     assert not result.capped
     files = {path.name for path in unit.folder.iterdir()}
     assert {"calls.jsonl", "answers.jsonl", "told.json", "program.json", "log.txt"} <= files
-    assert [answer.score for answer in unit.answers()] == [1.0] * 4
-    assert unit.told().prompts[0].instructions == "Say yes."
+    assert [answer.score for answer in unit.answers(4)] == [1.0] * 4
+    assert unit.prompts().prompts[0].instructions == "Say yes."
     unit.finish()
     assert not (unit.folder / "cache").exists()
 
