@@ -90,10 +90,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in _listed(text)]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+    parts = _listed(text)
+    if not parts or not all(part.isdecimal() for part in parts) or len(set(map(int, parts))) < len(parts):
         raise PLDError(f"--seeds takes different whole numbers from 0 on, by commas, as 0,1,2; not {text!r}.")
-    return numbers
+    return [int(part) for part in parts]

@@ -2,7 +2,8 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import product
@@ -12,10 +13,10 @@ from statistics import fmean
 import dspy
 from filelock import FileLock, Timeout
 from pld_dspy.optimizers.recording import Phase
-from pld_dspy.optimizers.registry import CannotRun, Optimizer, ordered
+from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, ordered
 from pld_dspy.optimizers.results import Comparison, Result, Row
 from pld_dspy.optimizers.statistics import with_tests
-from pld_dspy.optimizers.unit import Unit
+from pld_dspy.optimizers.unit import read_answers, run_unit, unit_folder
 
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import fingerprint
@@ -64,41 +65,20 @@ def compare(
         PLDError: a model does not answer, the metric fails, or the folder holds something else or is in use. What is
             finished stays.
     """
-    for split in ("train", "val", "test"):
-        if not task.examples.get(split):
-            raise PLDError(f"There is no example of {split}: {len(task.skipped)} were left out for a bad image.")
     run = _opened(folder, _configuration(task, student_lm, teacher_lm, max_lm_calls))
-    why_not: dict[str, list[str]] = {name: [] for name in optimizers}
-    with _alone(folder), progress_bar(display_progress) as progress:
-        finished = _finished(run, optimizers)
-        run.status("interrupted", {})  # until the end
-        bar = progress.add_task("Comparing", total=len(optimizers) * len(seeds))
-
-        def show(unit: Unit, phase: Phase, count: int) -> None:
-            progress.update(bar, description=f"{unit.name} {unit.seed}: {phase}, {count:,} calls")
-
-        for seed, name in product(seeds, optimizers):
-            unit = Unit(name, seed, folder)
-            try:
-                if (name, seed) not in finished:
-                    finished[name, seed] = unit.run(
-                        optimizers[name],
-                        task,
-                        student_lm=student_lm,
-                        teacher_lm=teacher_lm,
-                        num_threads=num_threads,
-                        max_lm_calls=max_lm_calls,
-                        on_call=partial(show, unit),
-                    )
-                    run.append("results.jsonl", finished[name, seed])
-                    unit.finish()
-            except CannotRun as error:
-                why_not[name].append(str(error))
-            except OSError as error:
-                raise PLDError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
-            progress.advance(bar)
-        run.status("finished", {})
-        rows = _rows(finished, optimizers, why_not, folder)
+    new_job = partial(
+        Job,
+        task.program,
+        task.examples["train"],
+        task.examples["val"],
+        task.metric,
+        student_lm,
+        teacher_lm,
+        num_threads=num_threads,
+        max_lm_calls=max_lm_calls,
+    )
+    finished, why_not = _run_missing(run, folder, task, optimizers, seeds, new_job, display_progress)
+    names = ordered({*optimizers, *(name for name, _ in finished)})
     return Comparison(
         program=task.name,
         data=task.source,
@@ -109,8 +89,44 @@ def compare(
         num_threads=sorted({result.num_threads for result in finished.values()}),
         max_lm_calls=max_lm_calls,
         described=task.usage.get("describer"),
-        rows=with_tests(rows),
+        rows=with_tests([_row(name, optimizers.get(name), finished, why_not.get(name, []), folder) for name in names]),
     )
+
+
+def _run_missing(
+    run: RunFolder,
+    folder: Path,
+    task: Task,
+    optimizers: Mapping[str, Optimizer],
+    seeds: Sequence[int],
+    new_job: Callable[..., Job],
+    display_progress: bool,
+) -> tuple[Finished, dict[str, list[str]]]:
+    """Run what has no result yet; return all results, and by optimizer why others have none."""
+    why_not: dict[str, list[str]] = {name: [] for name in optimizers}
+    with _alone(folder), progress_bar(display_progress) as progress:
+        finished = _finished(run, optimizers)
+        run.status("interrupted", {})  # until the end
+        bar = progress.add_task("Comparing", total=len(optimizers) * len(seeds))
+
+        def show(unit: str, phase: Phase, count: int) -> None:
+            progress.update(bar, description=f"{unit}: {phase}, {count:,} calls")
+
+        for seed, name in product(seeds, optimizers):
+            job = new_job(seed=seed, folder=unit_folder(folder, name, seed))
+            try:
+                if (name, seed) not in finished:
+                    result = run_unit(name, optimizers[name], job, task, partial(show, f"{name} {seed}"))
+                    run.append("results.jsonl", result)
+                    finished[name, seed] = result
+                    shutil.rmtree(job.folder / "cache", ignore_errors=True)  # which nobody needs any more
+            except CannotRun as error:
+                why_not[name].append(str(error))
+            except OSError as error:
+                raise PLDError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+            progress.advance(bar)
+        run.status("finished", {})
+    return finished, why_not
 
 
 def _opened(folder: Path, configuration: dict[str, object]) -> RunFolder:
@@ -143,30 +159,27 @@ def _finished(run: RunFolder, optimizers: Mapping[str, Optimizer]) -> Finished:
     return finished
 
 
-def _rows(
-    finished: Finished, optimizers: Mapping[str, Optimizer], why_not: Mapping[str, list[str]], folder: Path
-) -> list[Row]:
-    """A row for each optimizer, not yet tested."""
-    rows = []
-    for name in ordered({*optimizers, *(name for name, _ in finished)}):
-        results = [finished[key] for key in sorted(finished) if key[0] == name]
-        answers = {result.seed: Unit(name, result.seed, folder).answers(result.n) for result in results}
-        known = results[0] if results else optimizers[name]
-        row = Row(
-            optimizer=name,
-            title=known.title,
-            settings=known.settings,
-            why_not=" ".join(dict.fromkeys(why_not.get(name, ()))),
-            results=results,
-            scores={seed: [answer.score for answer in items] for seed, items in answers.items()},
-            score=fmean(result.score for result in results) if results else None,
-        )
-        rows.append(row)
-    return rows
+def _row(name: str, optimizer: Optimizer | None, finished: Finished, why_not: list[str], folder: Path) -> Row:
+    """What an optimizer comes to over its seeds, not yet tested."""
+    results = [finished[key] for key in sorted(finished) if key[0] == name]
+    answers = {result.seed: read_answers(unit_folder(folder, name, result.seed), result.n) for result in results}
+    known = results[0] if results else optimizer
+    return Row(
+        optimizer=name,
+        title=known.title if known else name,
+        settings=known.settings if known else "",
+        why_not=" ".join(dict.fromkeys(why_not)),
+        results=results,
+        scores={seed: [answer.score for answer in items] for seed, items in answers.items()},
+        score=fmean(result.score for result in results) if results else None,
+    )
 
 
 def _configuration(task: Task, student_lm: dspy.LM, teacher_lm: dspy.LM, max_lm_calls: int) -> dict[str, object]:
     examples = task.examples
+    for split in ("train", "val", "test"):
+        if not examples.get(split):
+            raise PLDError(f"There is no example of {split}: {len(task.skipped)} were left out for a bad image.")
     content = hashlib.sha256("".join(map(fingerprint, examples["test"])).encode()).hexdigest()
     return {
         "comparison of": task.name,

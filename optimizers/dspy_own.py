@@ -19,33 +19,21 @@ SPARE = 10  # a tenth of the calls, for replies that are asked for once more
 FEWER = 0.9  # of the examples, where a prompt was too long
 
 
-def _labeled_few_shot(job: Job) -> dspy.Module:
-    return _compiled(job, dspy.LabeledFewShot())
-
-
-def _bootstrap_few_shot(job: Job) -> dspy.Module:
-    return _compiled(job, dspy.BootstrapFewShot(**_bootstrapping(job)))
-
-
 def _bootstrap_random_search(job: Job) -> dspy.Module:
     optimizer = dspy.BootstrapFewShotWithRandomSearch(**_bootstrapping(job), num_threads=job.num_threads)
     return _compiled(job, optimizer, valset=job.valset)
 
 
-def _mipro_few_shot(job: Job, **demos: int) -> dspy.Module:
+def _mipro(job: Job, **demonstrations: int) -> dspy.Module:
     optimizer = dspy.MIPROv2(
         **_bootstrapping(job),
         prompt_model=job.teacher_lm,
         task_model=job.student_lm,
         num_threads=job.num_threads,
         seed=job.seed,
-        **demos,
+        **demonstrations,
     )
     return _compiled(job, optimizer, valset=job.valset)
-
-
-def _mipro_zero_shot(job: Job) -> dspy.Module:
-    return _mipro_few_shot(job, max_bootstrapped_demos=0, max_labeled_demos=0)
 
 
 def _copro(job: Job) -> dspy.Module:
@@ -99,11 +87,8 @@ def _simba(job: Job) -> dspy.Module:
 def _gepa(job: Job) -> dspy.Module:
     from dspy.teleprompt.gepa.gepa import AUTO_RUN_SETTINGS
 
-    def gepa(**budget: Any) -> dspy.GEPA:
-        models = {"reflection_lm": job.teacher_lm, "num_threads": job.num_threads}
-        return dspy.GEPA(metric=_with_feedback(job), seed=job.seed, **models, **budget)
-
-    optimizer = gepa(auto="light")
+    settings = {"metric": _with_feedback(job), "reflection_lm": job.teacher_lm, "num_threads": job.num_threads}
+    optimizer = dspy.GEPA(**settings, seed=job.seed, auto="light")
     predictors, n = len(job.student.predictors()), len(job.valset)
     light = optimizer.auto_budget(predictors, AUTO_RUN_SETTINGS["light"]["n"], n)
     # An iteration runs the program six times, asks the teacher once, and is finished when the budget ends in it.
@@ -112,7 +97,9 @@ def _gepa(job: Job) -> dspy.Module:
     least = n + iteration
     if fits < least:
         raise _too_dear(job, (least + n) * predictors + 1, "to score the program and one proposal")
-    return _compiled(job, gepa(max_metric_calls=fits) if fits < light else optimizer, valset=job.valset)
+    if fits < light:
+        optimizer = dspy.GEPA(**settings, seed=job.seed, max_metric_calls=fits)
+    return _compiled(job, optimizer, valset=job.valset)
 
 
 class _InferRules(dspy.InferRules):
@@ -147,14 +134,10 @@ def _with_feedback(job: Job) -> Callable[..., dspy.Prediction]:
         gold: dspy.Example, pred: dspy.Prediction, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
     ) -> dspy.Prediction:
         score = float(job.metric(gold, pred))
-        parts = [
-            f"Score: {score:.2f} of 1.",
-            f"Given answer: {in_words(job.student, gold, pred)}",
-            f"Right answer: {in_words(job.student, gold, gold)}",
-        ]
-        if explanation := rationale(gold):
-            parts.append(f"Explanation: {explanation}")
-        return dspy.Prediction(score=score, feedback="\n".join(parts))
+        given, right = (in_words(job.student, gold, answer) for answer in (pred, gold))
+        explanation = f"\nExplanation: {text}" if (text := rationale(gold)) else ""
+        feedback = f"Score: {score:.2f} of 1.\nGiven answer: {given}\nRight answer: {right}{explanation}"
+        return dspy.Prediction(score=score, feedback=feedback)
 
     return metric
 
@@ -189,13 +172,13 @@ UNCOMPILED = Optimizer("Uncompiled student", "The program as it comes.", lambda 
 LABELED_FEW_SHOT = Optimizer(
     "LabeledFewShot",
     "DSPy's default, 16 training examples as demonstrations, without any model; it takes no validation examples.",
-    _labeled_few_shot,
+    lambda job: _compiled(job, dspy.LabeledFewShot()),
 )
 BOOTSTRAP_FEW_SHOT = Optimizer(
     "BootstrapFewShot",
     "DSPy's defaults: 4 demonstrations that the teacher answered, scoring at least 0.5, and 12 or more labelled ones, "
     "16 in all; it takes no validation examples.",
-    _bootstrap_few_shot,
+    lambda job: _compiled(job, dspy.BootstrapFewShot(**_bootstrapping(job))),
 )
 BOOTSTRAP_RANDOM_SEARCH = Optimizer(
     "BootstrapFewShot, random search",
@@ -207,13 +190,13 @@ MIPRO_ZERO_SHOT = Optimizer(
     "MIPROv2, zero-shot",
     'DSPy\'s default, auto="light", without demonstrations, which its guide recommends for instructions only; the '
     "teacher proposes, and up to 100 validation examples choose.",
-    _mipro_zero_shot,
+    lambda job: _mipro(job, max_bootstrapped_demos=0, max_labeled_demos=0),
 )
 MIPRO_FEW_SHOT = Optimizer(
     "MIPROv2, few-shot",
     'DSPy\'s defaults, auto="light" with up to 4 demonstrations that the teacher answered, scoring at least 0.5, or 4 '
     "labelled ones; the teacher proposes, and up to 100 validation examples choose.",
-    _mipro_few_shot,
+    _mipro,
 )
 COPRO = Optimizer(
     "COPRO",

@@ -25,6 +25,7 @@ from pld_dspy.run.usage import Meter
 Role = Literal["teacher", "student"]
 ROLES: tuple[Role, ...] = ("teacher", "student")
 Phase = Literal["compile", "test"]
+OnCall = Callable[[Phase, int], None]  # called with the phase and the number of calls after every call
 
 OWN_FAULT = (LMConfigurationError, LMUnsupportedFeatureError)  # of an optimizer, which asks for what a model lacks
 
@@ -58,12 +59,10 @@ class Recorder:
     Args:
         path: calls.jsonl.
         max_lm_calls: that may be made in the phase "compile"; a request for several answers counts as so many.
-        on_call: called with the phase and the number of calls after every call, from many threads.
+        on_call: called from many threads.
     """
 
-    def __init__(
-        self, path: Path, max_lm_calls: int, on_call: Callable[[Phase, int], None] = lambda phase, count: None
-    ) -> None:
+    def __init__(self, path: Path, max_lm_calls: int, on_call: OnCall = lambda phase, count: None) -> None:
         self.fatal: LMError | OSError | None = None  # why nothing more can be asked
         self.passing: LMError | None = None  # a failure while testing that may not be there another time
         self.first_messages: dict[PredictorKey, Messages] = {}  # of the test
@@ -101,21 +100,14 @@ class Recorder:
         self._compiled = True
 
     def raise_fatal(self) -> None:
-        """Raise why nothing more can be asked or kept, if so.
-
-        Raises:
-            OSError: the record cannot be written.
-            PLDError: a model does not answer.
-        """
+        """Raise why nothing more can be asked (a PLDError) or kept (an OSError), if so."""
         if isinstance(self.fatal, LMError):
             raise PLDError(f"The model {self.fatal.model} does not answer: {brief(self.fatal)}")
         if self.fatal is not None:
             raise self.fatal
 
     @contextmanager
-    def recording(
-        self, lm: dspy.LM, role: Role, phase: Phase, prompt: Any, messages: Any, kwargs: dict[str, Any]
-    ) -> Iterator[None]:
+    def recording(self, lm: "RecordedLM", prompt: Any, messages: Any, kwargs: dict[str, Any]) -> Iterator[None]:
         """Let a model be asked, and put the call on record.
 
         Raises:
@@ -123,10 +115,11 @@ class Recorder:
             LMError, OSError: it has turned out before that nothing can be asked or kept.
         """
         settings = {name: value for name, value in {**lm.kwargs, **kwargs}.items() if not name.startswith("api_")}
-        self._begin(phase, lm.model, answers := settings.get("n") or 1)
+        answers = settings.get("n") or 1
+        self._begin(lm, answers)
         text, images = flattened(prompt, messages)
-        if phase == "test":
-            self._look_at(text, messages or ())
+        if lm.phase == "test":
+            self._keep(text, messages or ())
         meter, error, start = Meter(parent=dspy.settings.usage_tracker), None, time.monotonic()
         try:
             with dspy.context(usage_tracker=meter):
@@ -137,9 +130,9 @@ class Recorder:
         finally:
             used = meter.by_model().get(lm.model, Usage())
             call = Call(
-                request=_hash([role, text, settings]),
-                phase=phase,
-                role=role,
+                request=_hash([lm.role, text, settings]),
+                phase=lm.phase,
+                role=lm.role,
                 model=lm.model,
                 answers=answers,
                 prompt_tokens=used.prompt_tokens,
@@ -167,23 +160,18 @@ class Recorder:
     def per_question(self, n: int) -> PerQuestion:
         """What answering a question takes, from the calls of the phase "test" on `n` questions."""
         used = self.usage("test", "student")
-        return PerQuestion(
-            calls=used.calls / n,
-            prompt_tokens=used.prompt_tokens / n,
-            completion_tokens=used.completion_tokens / n,
-            images=sum(call.images for call in self._calls if call.phase == "test") / n,
-            seconds=used.seconds / n,
-            cost_usd=None if used.cost_usd is None else used.cost_usd / n,
-            cacheable=shared(self._prompts),
-        )
+        totals: dict[str, float | None] = used.model_dump(exclude={"failed"})
+        totals["images"] = sum(call.images for call in self._calls if call.phase == "test")
+        means = {name: None if total is None else total / n for name, total in totals.items()}
+        return PerQuestion.model_validate({**means, "cacheable": shared(self._prompts)})
 
-    def _begin(self, phase: Phase, model: str, answers: int) -> None:
+    def _begin(self, lm: "RecordedLM", answers: int) -> None:
         with self._lock:
             if self.fatal is not None:
                 raise self.fatal
-            if phase == "compile":
+            if lm.phase == "compile":
                 if self._compiled or self.capped:
-                    raise CapReached(f"The cap of {self._max_lm_calls:,} calls is reached.", model=model)
+                    raise CapReached(f"The cap of {self._max_lm_calls:,} calls is reached.", model=lm.model)
                 self._begun += answers
 
     def _end(self, call: Call, error: LMError | None, from_cache: bool) -> None:
@@ -211,8 +199,7 @@ class Recorder:
         self._first.setdefault(call.request, call)
         self._on_call(call.phase, len(self._calls))
 
-    def _look_at(self, text: str, messages: Messages) -> None:
-        """Keep a prompt of the phase "test", also one that the cache answers."""
+    def _keep(self, text: str, messages: Messages) -> None:
         predictor = asking_predictor(text)
         with self._lock:
             self._prompts[predictor].append(text)
@@ -227,8 +214,7 @@ class RecordedLM(dspy.LM):
 
     Args:
         lm: the model that is asked; it stays as it is.
-        role: that it plays.
-        phase: that its calls belong to.
+        role, phase: that its calls belong to.
         recorder: has the record.
 
     Raises:
@@ -244,11 +230,11 @@ class RecordedLM(dspy.LM):
         self.recorder, self.role, self.phase = recorder, role, phase
 
     def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
-        with self.recorder.recording(self, self.role, self.phase, prompt, messages, kwargs):
+        with self.recorder.recording(self, prompt, messages, kwargs):
             return super().__call__(prompt, messages=messages, **kwargs)
 
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
-        with self.recorder.recording(self, self.role, self.phase, prompt, messages, kwargs):
+        with self.recorder.recording(self, prompt, messages, kwargs):
             return await super().acall(prompt, messages=messages, **kwargs)
 
 

@@ -6,15 +6,16 @@ import random
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import dspy
 import numpy as np
 from pld_dspy.optimizers.prompts import program_prompts
-from pld_dspy.optimizers.recording import ROLES, Phase, RecordedLM, Recorder
+from pld_dspy.optimizers.recording import ROLES, OnCall, RecordedLM, Recorder
 from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
 from pld_dspy.optimizers.results import GroupScore, ProgramPrompts, Result
 
@@ -27,112 +28,97 @@ KEPT = ("cache", "calls.jsonl")  # of a unit that was interrupted
 NEVER = 1_000_000_000  # errors that DSPy stops at: beyond the cap, optimizers are to go on to their best program so far
 
 
-class Unit:
-    """One optimizer with one seed, and the folder of its files.
+def unit_folder(folder: Path, name: str, seed: int) -> Path:
+    """Where an optimizer's files with one seed are, in a comparison's folder.
 
     calls.jsonl has every model call, program.json the compiled program, answers.jsonl its answers on the test split,
     told.json its prompts, log.txt what the optimizer printed.
+    """
+    return folder / "units" / f"{name}-{seed}"
+
+
+def run_unit(name: str, optimizer: Optimizer, job: Job, task: Task, on_call: OnCall) -> Result:
+    """Compile and test; what an interrupted run of the unit had asked is taken from its cache.
 
     Args:
         name: the optimizer's entry-point name.
-        seed: of its draws.
-        folder: of the whole comparison.
+        optimizer: compiles a job of its own, with copies of all that it could change and models that are on record.
+        job: what is the same for all optimizers; its folder is the unit's.
+        task: has the test split.
+        on_call: called after every call, from many threads.
+
+    Raises:
+        CannotRun: the optimizer does not go with the task, ended with an error, or returned no program that runs.
+        PLDError: a model does not answer, or the metric fails.
+        OSError: the folder cannot be written.
     """
+    _start_over(job.folder, keep=job.student_lm.cache and job.teacher_lm.cache)
+    recorder = Recorder(job.folder / "calls.jsonl", job.max_lm_calls, on_call)
+    own = replace(
+        job,
+        student=own_signatures(job.student.deepcopy()),
+        trainset=random.Random(job.seed).sample(deepcopy(job.trainset), len(job.trainset)),
+        valset=deepcopy(job.valset),
+        student_lm=RecordedLM(job.student_lm, "student", "compile", recorder),
+        teacher_lm=RecordedLM(job.teacher_lm, "teacher", "compile", recorder),
+        folder=job.folder / "own",
+    )
+    with _cold_cache(job.folder / "cache"):
+        with _printed_to(job.folder / "log.txt"):
+            program = _compiled(optimizer, own, recorder, job.folder / "program.json")
+        seconds = recorder.elapsed
+        with dspy.context(lm=RecordedLM(job.student_lm, "student", "test", recorder)):
+            evaluation = _tested(program, task, job.num_threads, recorder)
+    for item in evaluation.items:
+        append_line(job.folder / "answers.jsonl", item)
+    prompts = program_prompts(program, recorder.first_messages)
+    told = ProgramPrompts(optimizer=name, seed=job.seed, prompts=prompts).model_dump_json(indent=2)
+    (job.folder / "told.json").write_text(f"{told}\n", encoding="utf-8")
+    return Result(
+        optimizer=name,
+        title=optimizer.title,
+        seed=job.seed,
+        score=evaluation.score,
+        n=len(evaluation.items),
+        errors=evaluation.errors,
+        settings=optimizer.settings,
+        program=program_fingerprint(program),
+        capped=recorder.capped,
+        compile={role: recorder.usage("compile", role) for role in ROLES},
+        seconds=round(seconds, 1),
+        num_threads=job.num_threads,
+        question=recorder.per_question(len(evaluation.items)),
+        groups=_groups(task, evaluation),
+    )
 
-    def __init__(self, name: str, seed: int, folder: Path) -> None:
-        self.name = name
-        self.seed = seed
-        self.folder = folder / "units" / f"{name}-{seed}"
 
-    def run(
-        self,
-        optimizer: Optimizer,
-        task: Task,
-        *,
-        student_lm: dspy.LM,
-        teacher_lm: dspy.LM,
-        num_threads: int,
-        max_lm_calls: int,
-        on_call: Callable[[Phase, int], None] = lambda phase, count: None,
-    ) -> Result:
-        """Compile and test; what an interrupted run of the unit had asked is taken from its cache.
+def read_answers(unit: Path, n: int) -> list[Scored]:
+    """A unit's answers on the `n` questions of the test split, in its order.
 
-        Raises:
-            CannotRun: the optimizer does not go with the task, ended with an error, or returned no program that runs.
-            PLDError: a model does not answer, or the metric fails.
-            OSError: the folder cannot be written.
-        """
-        self._start_over(keep=student_lm.cache and teacher_lm.cache)
-        recorder = Recorder(self.folder / "calls.jsonl", max_lm_calls, on_call)
-        train, val = (deepcopy(task.examples[split]) for split in ("train", "val"))
-        job = Job(
-            student=own_signatures(task.program.deepcopy()),
-            trainset=random.Random(self.seed).sample(train, len(train)),
-            valset=val,
-            metric=task.metric,
-            student_lm=RecordedLM(student_lm, "student", "compile", recorder),
-            teacher_lm=RecordedLM(teacher_lm, "teacher", "compile", recorder),
-            seed=self.seed,
-            num_threads=num_threads,
-            max_lm_calls=max_lm_calls,
-            folder=self.folder / "own",
-        )
-        with _cold_cache(self.folder / "cache"):
-            with _printed_to(self.folder / "log.txt"):
-                program = _compiled(optimizer, job, recorder, self.folder / "program.json")
-            seconds = recorder.elapsed
-            with dspy.context(lm=RecordedLM(student_lm, "student", "test", recorder)):
-                evaluation = _tested(program, task, num_threads, recorder)
-        for item in evaluation.items:
-            append_line(self.folder / "answers.jsonl", item)
-        prompts = program_prompts(program, recorder.first_messages)
-        sent = ProgramPrompts(optimizer=self.name, seed=self.seed, prompts=prompts)
-        (self.folder / "told.json").write_text(sent.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        compiling = {role: recorder.usage("compile", role) for role in ROLES}
-        return Result(
-            optimizer=self.name,
-            title=optimizer.title,
-            seed=self.seed,
-            score=evaluation.score,
-            n=len(evaluation.items),
-            errors=evaluation.errors,
-            settings=optimizer.settings,
-            program=program_fingerprint(program),
-            capped=recorder.capped,
-            compile=compiling,
-            seconds=round(seconds, 1),
-            num_threads=num_threads,
-            question=recorder.per_question(len(evaluation.items)),
-            groups=_groups(task, evaluation),
-        )
+    Raises:
+        PLDError: there are not so many.
+    """
+    answers = read_lines(unit / "answers.jsonl", Scored)
+    if len(answers) != n:
+        raise PLDError(f"{unit} has {len(answers)} of {n} answers: take its line out of results.jsonl to run it anew.")
+    return answers
 
-    def finish(self) -> None:
-        """Remove the cache, which nobody needs any more."""
-        shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
-    def answers(self, n: int) -> list[Scored]:
-        """The answers on the `n` questions of the test split, in its order.
+def read_prompts(unit: Path) -> ProgramPrompts:
+    """What a unit's program tells its predictors."""
+    return ProgramPrompts.model_validate_json((unit / "told.json").read_text(encoding="utf-8"))
 
-        Raises:
-            PLDError: there are not so many.
-        """
-        answers = read_lines(self.folder / "answers.jsonl", Scored)
-        if len(answers) != n:
-            raise PLDError(
-                f"{self.folder} has {len(answers)} of {n} answers: take its line out of results.jsonl to run it anew."
-            )
-        return answers
 
-    def prompts(self) -> ProgramPrompts:
-        """What the program tells its predictors."""
-        return ProgramPrompts.model_validate_json((self.folder / "told.json").read_text(encoding="utf-8"))
-
-    def _start_over(self, keep: bool) -> None:
-        """Empty the folder but for what was paid, if a cache has the answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.iterdir():
-            if not (keep and path.name in KEPT):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+def _start_over(folder: Path, keep: bool) -> None:
+    """Empty the folder but for what was paid, if a cache has the answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if keep and path.name in KEPT:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=path.name == "cache")  # which threads may still be closing
+        else:
+            path.unlink()
 
 
 def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder, path: Path) -> dspy.Module:
@@ -201,9 +187,12 @@ def _printed_to(path: Path) -> Iterator[None]:
     """What is printed goes to a file: DSPy's optimizers print, log and draw progress bars."""
     file = path.open("w", encoding="utf-8", errors="replace")
     stream = _WhileOpen(file)
-    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-        yield
-    file.close()  # but not at Ctrl-C: DSPy's threads still draw their bars
+    try:
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            yield
+    finally:
+        if sys.exc_info()[0] is not KeyboardInterrupt:  # after which DSPy's threads still draw their bars
+            file.close()
 
 
 class _WhileOpen(io.TextIOBase):

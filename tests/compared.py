@@ -1,6 +1,6 @@
 """A comparison with invented figures."""
 
-from pld_dspy.optimizers.contrasts import Contrast, Reply
+from pld_dspy.optimizers.report import Contrast, Reply
 from pld_dspy.optimizers.results import (
     Comparison,
     GroupScore,

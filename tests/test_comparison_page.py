@@ -8,9 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 from compared import PNG, REASON, compared, comparison, contrast, many, prompts, result, row, uncompiled
-from pld_dspy.optimizers.contrasts import Reply
 from pld_dspy.optimizers.pictures import comparison_pictures
-from pld_dspy.optimizers.report import comparison_page
+from pld_dspy.optimizers.report import Reply, comparison_page
 from pld_dspy.optimizers.results import GroupScore, PredictorPrompt
 from pld_dspy.optimizers.tables import RULES_ONLY
 from pydantic import ValidationError

@@ -6,9 +6,8 @@ import io
 import pytest
 from PIL import Image
 from pld_dspy.optimizers.comparison import compare
-from pld_dspy.optimizers.contrasts import THUMBNAIL, contrasts
 from pld_dspy.optimizers.registry import BASELINE, METHOD, find_optimizers
-from pld_dspy.optimizers.report import write_report
+from pld_dspy.optimizers.report import THUMBNAIL, contrasts, write_report
 from pld_dspy.optimizers.results import Row
 
 from pld_dspy.errors import PLDError
