@@ -1,6 +1,7 @@
 """Plots of a comparison, each an SVG inside a data URI. Its rows have the same numbers as in the page's tables."""
 
 import math
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from pld_dspy.optimizers.registry import BASELINE
@@ -43,16 +44,17 @@ def comparison_pictures(comparison: Comparison) -> dict[str, str]:
 def _scores(figure: "Figure", comparison: Comparison) -> None:
     axes = _axes_by_row(figure, comparison)[0]
     for y, row in enumerate(comparison.rows):
-        colour = MUTED if row.optimizer == BASELINE else ACCENT
         if row.score is None:
             axes.text(0.02, y, "no result", transform=axes.get_yaxis_transform(), va="center", color=MUTED, size=9)
             continue
+        colour = MUTED if row.optimizer == BASELINE else ACCENT
+        axes.plot(100 * row.score, y, "o", color=colour)
         if row.low is not None and row.high is not None:
             axes.plot([100 * row.low, 100 * row.high], [y, y], color=colour, solid_capstyle="butt")
         if len(row.results) > 1:
-            seeds = [100 * result.score for result in row.results]
-            axes.plot(seeds, [y + 0.28] * len(seeds), "|", color="#333333", markersize=5)
-        axes.plot(100 * row.score, y, "o", color=colour)
+            axes.plot(
+                [100 * result.score for result in row.results], [y + 0.28] * len(row.results), "|", color="#333333"
+            )
         if row.optimizer == BASELINE:
             axes.axvline(100 * row.score, color=MUTED, linestyle="--", linewidth=1, zorder=0)
     axes.set_xlabel("test score (%)")
@@ -101,12 +103,8 @@ def _heat(figure: "Figure", comparison: Comparison) -> None:
             axes.text(x, y, "–" if math.isnan(score) else f"{score:.1f}", ha="center", va="center", size=9)
     axes.xaxis.tick_top()
     axes.set_xticks(
-        range(len(groups)), [f"{_name(name, 18)}\nn = {n:,}" for name, n in groups], size=9, parse_math=False
+        range(len(groups)), [f"{fill(_name(name, 27), 9)}\nn = {n:,}" for name, n in groups], size=9, parse_math=False
     )
-    if max(len(name) for name, _ in groups) > 8:
-        axes.tick_params(axis="x", labelrotation=40)
-        for label in axes.get_xticklabels():
-            label.set_horizontalalignment("left")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 

@@ -62,12 +62,7 @@ def asking_predictor(text: str) -> PredictorKey:
 
 
 def program_prompts(program: dspy.Module, first_messages: Mapping[PredictorKey, Messages]) -> list[PredictorPrompt]:
-    """The instructions of a program's predictors, and the demonstrations that were sent with a question.
-
-    Args:
-        program: the compiled one.
-        first_messages: of `Recorder`.
-    """
+    """The instructions of a compiled program's predictors, and the demonstrations that a recorder saw sent."""
     prompts = []
     for name, predictor in program.named_predictors():
         sent = list(first_messages.get(predictor_key(predictor.signature), ()))[1:-1]  # without system's and question
@@ -87,16 +82,14 @@ def _text(part: Any) -> str:
     if isinstance(part, str):
         return part
     if isinstance(part, ImagePart):
-        return _picture(str(part.data or part.url))
-    if not isinstance(part, dict):
+        picture = part.data or part.url
+    elif not isinstance(part, dict):
         return str(getattr(part, "text", ""))
-    if str(part.get("type")).endswith("image_url") or part.get("type") == "input_image":
-        return _picture(str(part.get("image_url")))
-    return str(part.get("text", ""))
-
-
-def _picture(content: str) -> str:
-    return f"{_OPEN}{hashlib.sha256(content.encode()).hexdigest()[:_HASH]}{_CLOSE}"
+    elif str(part.get("type")).endswith("image_url") or part.get("type") == "input_image":
+        picture = part.get("image_url")
+    else:
+        return str(part.get("text", ""))
+    return f"{_OPEN}{hashlib.sha256(str(picture).encode()).hexdigest()[:_HASH]}{_CLOSE}"
 
 
 def _length(text: str) -> int:

@@ -118,8 +118,12 @@ class Recorder:
         answers = settings.get("n") or 1
         self._begin(lm, answers)
         text, images = flattened(prompt, messages)
+        content = json.dumps([lm.role, text, settings], default=str, sort_keys=True)
         if lm.phase == "test":
-            self._keep(text, messages or ())
+            predictor = asking_predictor(text)
+            with self._lock:
+                self._prompts[predictor].append(text)
+                self.first_messages.setdefault(predictor, messages or ())
         meter, error, start = Meter(parent=dspy.settings.usage_tracker), None, time.monotonic()
         try:
             with dspy.context(usage_tracker=meter):
@@ -130,7 +134,7 @@ class Recorder:
         finally:
             used = meter.by_model().get(lm.model, Usage())
             call = Call(
-                request=_hash([lm.role, text, settings]),
+                request=hashlib.sha256(content.encode()).hexdigest()[:24],
                 phase=lm.phase,
                 role=lm.role,
                 model=lm.model,
@@ -199,12 +203,6 @@ class Recorder:
         self._first.setdefault(call.request, call)
         self._on_call(call.phase, len(self._calls))
 
-    def _keep(self, text: str, messages: Messages) -> None:
-        predictor = asking_predictor(text)
-        with self._lock:
-            self._prompts[predictor].append(text)
-            self.first_messages.setdefault(predictor, messages)
-
 
 class RecordedLM(dspy.LM):
     """A language model whose calls, and those of its copies, are on record.
@@ -212,20 +210,14 @@ class RecordedLM(dspy.LM):
     Unlike a usage tracker it tells roles apart that share a model, and sees calls of optimizers that track by
     themselves, and those that DSPy's cache answers.
 
-    Args:
-        lm: the model that is asked; it stays as it is.
-        role, phase: that its calls belong to.
-        recorder: has the record.
-
     Raises:
-        PLDError: the model is of another class than `dspy.LM`, which may ask in a way of its own.
+        PLDError: `lm` is of another class than `dspy.LM`, which may ask in a way of its own.
     """
 
     def __init__(self, lm: dspy.LM, role: Role, phase: Phase, recorder: Recorder) -> None:
         if type(lm) not in (dspy.LM, RecordedLM):
-            raise PLDError(
-                f"The {role} is a {type(lm).__name__}: give a dspy.LM, with an engine of your own if need be."
-            )
+            kind = type(lm).__name__
+            raise PLDError(f"The {role}'s class is {kind}: give a dspy.LM, if need be with an engine of your own.")
         self.__dict__.update(lm.copy().__dict__)  # its settings, its engine and its connections
         self.recorder, self.role, self.phase = recorder, role, phase
 
@@ -236,7 +228,3 @@ class RecordedLM(dspy.LM):
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
         with self.recorder.recording(self, prompt, messages, kwargs):
             return await super().acall(prompt, messages=messages, **kwargs)
-
-
-def _hash(request: Any) -> str:
-    return hashlib.sha256(json.dumps(request, default=str, sort_keys=True).encode()).hexdigest()[:24]

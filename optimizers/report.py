@@ -62,15 +62,12 @@ def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
 def comparison_page(
     comparison: Comparison, differing: Sequence[Contrast] = (), prompts: Sequence[ProgramPrompts] = ()
 ) -> str:
-    """Make the comparison's page. The same arguments give the same text.
+    """A comparison as HTML that needs no other file, no network and no scripts; the same arguments give the same text.
 
     Args:
         comparison: what it found out.
         differing: test questions that some programs answered rightly and others wrongly.
         prompts: of the compiled programs.
-
-    Returns:
-        HTML that needs no other file, no network and no scripts.
     """
     from jinja2 import PackageLoader
 

@@ -3,7 +3,7 @@
 from statistics import fmean
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from pld_dspy.run import Usage
 
@@ -59,8 +59,6 @@ class Result(BaseModel):
 
 class PairedTest(BaseModel):
     """A paired comparison with another optimizer on the same questions."""
-
-    model_config = ConfigDict(frozen=True)
 
     difference: float  # of the scores, in favour of the row's optimizer
     low: float  # 95% bootstrap interval of the difference

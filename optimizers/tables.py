@@ -15,9 +15,7 @@ from pld_dspy.report.page import short
 from pld_dspy.report.tables import SIMULATED, cost, percent
 from pld_dspy.statistics import SIGNIFICANT
 
-HOW_TO_READ = (
-    "Scores in percent. Differences in points, with p of no difference, Holm-corrected. Tokens are input tokens."
-)
+UNITS = "Scores in percent. Differences in points, with p of no difference, Holm-corrected. Tokens are input tokens."
 RULES_ONLY = (
     "The simulated student follows rules and learns nothing from demonstrations, and the simulated teacher writes rules"
     " for PLD's own prompts only: the other optimizers cannot win here."
@@ -30,8 +28,7 @@ def comparison_table(comparison: Comparison) -> Group:
     table.add_column("", overflow="fold")
     for heading in ("score (95%)", "to uncompiled", "tokens a\nquestion", "compile\ncalls"):
         table.add_column(heading, justify="right", no_wrap=True)
-    notes = [HOW_TO_READ]
-    caps = []
+    notes, caps = [UNITS], []
     for row in comparison.rows:
         name = short(row.title, 60)
         table.add_row(Text(name), *_cells(row, comparison.roles))
@@ -129,9 +126,7 @@ def dollars(amount: float | None) -> str:
     """US dollars to two digits that count."""
     if amount is None:
         return "–"
-    if amount >= 1 or amount == 0:
-        return f"{amount:,.2f}"
-    return f"{amount:.{1 - floor(log10(amount))}f}"
+    return f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.{1 - floor(log10(amount))}f}"
 
 
 def _cells(row: Row, roles: Sequence[str]) -> tuple[str, str, str, str]:

@@ -72,8 +72,8 @@ def run_unit(name: str, optimizer: Optimizer, job: Job, task: Task, on_call: OnC
     for item in evaluation.items:
         append_line(job.folder / "answers.jsonl", item)
     prompts = program_prompts(program, recorder.first_messages)
-    told = ProgramPrompts(optimizer=name, seed=job.seed, prompts=prompts).model_dump_json(indent=2)
-    (job.folder / "told.json").write_text(f"{told}\n", encoding="utf-8")
+    sent = ProgramPrompts(optimizer=name, seed=job.seed, prompts=prompts).model_dump_json(indent=2)
+    (job.folder / "told.json").write_text(f"{sent}\n", encoding="utf-8")
     return Result(
         optimizer=name,
         title=optimizer.title,

@@ -21,6 +21,8 @@ from dspy.utils.usage_tracker import UsageTracker
 from pld_dspy.optimizers.prompts import IN_JSON
 from pld_dspy.optimizers.recording import ROLES, CapReached, RecordedLM, Recorder
 
+from pld_dspy.errors import PLDError
+
 IMAGE = dspy.Image("data:image/png;base64,iVBORw0KGgo=")
 
 
@@ -96,6 +98,26 @@ def test_copies_are_on_record_too(tmp_path):
     copy.deepcopy(student)("b")
     assert len(lines(tmp_path)) == 2
     assert of.usage("compile", "student").calls == 2
+
+
+def test_the_recorded_model_is_as_the_original_which_is_not_on_record(tmp_path):
+    original = dspy.LM("tiny", engine=Engine(), cache=False, num_retries=0, temperature=0.5)
+    copied = RecordedLM(original, "student", "compile", recorder(tmp_path))
+    assert (copied.model, copied.kwargs, copied.engine) == (original.model, original.kwargs, original.engine)
+    copied.kwargs["temperature"] = 1.0
+    assert original.kwargs["temperature"] == 0.5
+    original("a")
+    assert not (tmp_path / "calls.jsonl").exists()
+
+
+def test_a_model_that_may_ask_in_a_way_of_its_own_is_refused(tmp_path):
+    class Own(dspy.LM):
+        def forward(self, prompt=None, messages=None, **kwargs):
+            raise AssertionError("is asked")
+
+    lm = Own("tiny", engine=Engine())
+    with pytest.raises(PLDError, match=r"The student's class is Own: give a dspy\.LM"):
+        RecordedLM(lm, "student", "compile", recorder(tmp_path))
 
 
 def test_a_request_for_several_answers_counts_as_so_many(tmp_path):
