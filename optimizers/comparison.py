@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import product
@@ -66,18 +66,12 @@ def compare(
             finished stays.
     """
     run = _opened(folder, _configuration(task, student_lm, teacher_lm, max_lm_calls))
-    new_job = partial(
-        Job,
-        task.program,
-        task.examples["train"],
-        task.examples["val"],
-        task.metric,
-        student_lm,
-        teacher_lm,
-        num_threads=num_threads,
-        max_lm_calls=max_lm_calls,
-    )
-    finished, why_not = _run_missing(run, folder, task, optimizers, seeds, new_job, display_progress)
+    train, val, jobs = task.examples["train"], task.examples["val"], {}
+    for seed, name in product(seeds, optimizers):
+        unit = unit_folder(folder, name, seed)
+        job = Job(task.program, train, val, task.metric, student_lm, teacher_lm, seed, num_threads, max_lm_calls, unit)
+        jobs[name, seed] = job
+    finished, why_not = _run_missing(run, folder, task, optimizers, jobs, display_progress)
     names = ordered({*optimizers, *(name for name, _ in finished)})
     return Comparison(
         program=task.name,
@@ -98,8 +92,7 @@ def _run_missing(
     folder: Path,
     task: Task,
     optimizers: Mapping[str, Optimizer],
-    seeds: Sequence[int],
-    new_job: Callable[..., Job],
+    jobs: Mapping[tuple[str, int], Job],
     display_progress: bool,
 ) -> tuple[Finished, dict[str, list[str]]]:
     """Run what has no result yet; return all results, and by optimizer why others have none."""
@@ -107,13 +100,12 @@ def _run_missing(
     with _alone(folder), progress_bar(display_progress) as progress:
         finished = _finished(run, optimizers)
         run.status("interrupted", {})  # until the end
-        bar = progress.add_task("Comparing", total=len(optimizers) * len(seeds))
+        bar = progress.add_task("Comparing", total=len(jobs))
 
         def show(unit: str, phase: Phase, count: int) -> None:
             progress.update(bar, description=f"{unit}: {phase}, {count:,} calls")
 
-        for seed, name in product(seeds, optimizers):
-            job = new_job(seed=seed, folder=unit_folder(folder, name, seed))
+        for (name, seed), job in jobs.items():
             try:
                 if (name, seed) not in finished:
                     result = run_unit(name, optimizers[name], job, task, partial(show, f"{name} {seed}"))
