@@ -1,7 +1,6 @@
 """The comparison: every optimizer with every seed, resumable, and what all of them come to."""
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -13,8 +12,8 @@ from filelock import FileLock, Timeout
 from rich.progress import Progress, TaskID
 
 from pld_dspy.errors import PLDError
-from pld_dspy.examples import fingerprint
 from pld_dspy.experiment import Task
+from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
 from pld_dspy.models import described
 from pld_dspy.optimizers.recording import Phase
 from pld_dspy.optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer, ordered
@@ -22,7 +21,6 @@ from pld_dspy.optimizers.results import Comparison, Result, Row
 from pld_dspy.optimizers.statistics import Scores, corrected, interval, paired_test, pareto_front
 from pld_dspy.optimizers.unit import Unit
 from pld_dspy.progress import progress_bar
-from pld_dspy.run.configuration import described_data, described_metric
 from pld_dspy.run.folder import RunFolder
 
 
@@ -202,15 +200,16 @@ def _row(name: str, optimizer: Optimizer | None, results: list[Result], why_not:
 
 def _configuration(task: Task, student_lm: dspy.LM, teacher_lm: dspy.LM, max_lm_calls: int) -> dict[str, object]:
     examples = task.examples
-    content = hashlib.sha256("".join(map(fingerprint, examples["test"])).encode()).hexdigest()
     return {
         "comparison of": task.name,
-        **described_data(task.program, examples["train"], examples["val"]),
+        "program": type(task.program).__name__,
+        "instructions": program_fingerprint(task.program),
+        "data": data_fingerprint([*examples["train"], *examples["val"]]),
         "n": {split: len(part) for split, part in examples.items()},
-        "test data": content[:12],
+        "test data": data_fingerprint(examples["test"]),
         "student": described(student_lm),
         "teacher": described(teacher_lm),
-        "metric": described_metric(task.metric),
+        "metric": metric_fingerprint(task.metric),
         "max_lm_calls": max_lm_calls,
         "dspy": version("dspy"),
     }

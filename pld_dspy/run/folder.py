@@ -19,6 +19,8 @@ from pld_dspy.run.usage import Usage
 
 Line = TypeVar("Line", bound=BaseModel)
 
+PACKAGES = ("pld-dspy", "dspy", "litellm", "scikit-learn", "optuna")  # whose versions a run keeps
+
 
 class RunState(BaseModel):
     """What run.json says of a run."""
@@ -47,14 +49,11 @@ class RunFolder:
         self._lock = threading.Lock()
         earlier = self._earlier()
         if earlier is None:
-            packages = ("pld-dspy", "dspy", "litellm", "scikit-learn", "optuna")
-            versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
-            self.state = RunState(status="not started", configuration=configuration or {}, versions=versions)
-            return
+            versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+            earlier = RunState(status="not started", configuration=configuration or {}, versions=versions)
         self.state = earlier
         old, new = earlier.configuration, earlier.configuration if configuration is None else configuration
-        changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-        if changed:
+        if changed := sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
             raise PLDError(f"{self.path} holds a run with another {', '.join(changed)}: give another folder.")
 
     def _earlier(self) -> RunState | None:
@@ -106,7 +105,7 @@ class RunFolder:
             append_line(self.path / name, line)
 
     def lines(self, name: str, kind: type[Line]) -> list[Line]:
-        """Read a JSONL file back; a line that an interruption cut short is left out."""
+        """Read a JSONL file back; see `read_lines`."""
         return [] if self.path is None else read_lines(self.path / name, kind)
 
     def clear(self, folder: str) -> None:
@@ -116,7 +115,8 @@ class RunFolder:
 
     def write_rules(self, rules: Mapping[str, RuleSet], number: int) -> None:
         """Write a version of all predictors' rules as rules/NNN.json."""
-        self.write(f"rules/{number:03d}.json", {name: of.model_dump(mode="json") for name, of in rules.items()})
+        content = {name: ruleset.model_dump(mode="json") for name, ruleset in rules.items()}
+        self.write(f"rules/{number:03d}.json", content)
 
     def write_program(self, program: dspy.Module) -> None:
         """Write the compiled program's state as program.json, and what the student reads as prompt.md."""
@@ -147,8 +147,8 @@ def read_lines(path: Path, kind: type[Line]) -> list[Line]:
         return []
     except OSError as error:
         raise PLDError(f"{path} cannot be read: {error.strerror}.") from error
-    found = []
+    lines = []
     for line in text.split("\n"):
         with contextlib.suppress(ValidationError):
-            found.append(kind.model_validate_json(line))
-    return found
+            lines.append(kind.model_validate_json(line))
+    return lines

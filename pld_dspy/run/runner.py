@@ -5,17 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import dspy
-from dspy.utils.exceptions import (
-    AdapterParseError,
-    LMAuthError,
-    LMBillingError,
-    LMConfigurationError,
-    LMError,
-    LMNotConfiguredError,
-    LMTransportError,
-    LMUnsupportedFeatureError,
-    LMUnsupportedModelError,
-)
+from dspy.utils import exceptions as dspy_errors
 from dspy.utils.parallelizer import ParallelExecutor
 
 from pld_dspy.errors import PLDError, brief
@@ -24,14 +14,15 @@ from pld_dspy.run.usage import Meter, Usage
 
 # After one of these (DSPy has already retried), the next call would fail as well.
 HOPELESS = (
-    LMAuthError,
-    LMBillingError,
-    LMConfigurationError,
-    LMNotConfiguredError,
-    LMTransportError,
-    LMUnsupportedFeatureError,
-    LMUnsupportedModelError,
+    dspy_errors.LMAuthError,
+    dspy_errors.LMBillingError,
+    dspy_errors.LMConfigurationError,
+    dspy_errors.LMNotConfiguredError,
+    dspy_errors.LMTransportError,
+    dspy_errors.LMUnsupportedFeatureError,
+    dspy_errors.LMUnsupportedModelError,
 )
+NOT_RUN = "not run: the budget is spent"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,9 +33,6 @@ class Outcome(NamedTuple, Generic[R]):
 
     value: R | None
     error: str | None = None
-
-
-NOT_RUN = "not run: the budget is spent"
 
 
 class BudgetSpent(Exception):
@@ -104,9 +92,9 @@ class Runner:
                 return Outcome(None, NOT_RUN)
             try:
                 return Outcome(function(item))
-            except AdapterParseError as error:
+            except dspy_errors.AdapterParseError as error:
                 return Outcome(None, f"unreadable reply: {brief(error.lm_response)}")
-            except LMError as error:
+            except dspy_errors.LMError as error:
                 with lock:
                     failures += 1
                     if isinstance(error, HOPELESS) or failures > dspy.settings.max_errors:
