@@ -1,4 +1,4 @@
-"""`pld compile`: compile a student and score it before and after."""
+"""`pld compile`: compile a student and score it before and after; and `pld demo`, which does so on the sample."""
 
 import time
 from dataclasses import replace
@@ -8,11 +8,12 @@ from typing import Annotated
 
 import dspy
 import typer
+from rich.console import Console
 
 from pld_dspy.cli import options as opt
 from pld_dspy.cli.arguments import Describing, embedder_model, resumable, show, student_model, task_of
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment import Summary, Task, compile_task, score_compiled
+from pld_dspy.experiment import Summary, Task, compile_task, load_task, score_compiled
 from pld_dspy.experiment.plan import plan
 from pld_dspy.extraction import People, Source
 from pld_dspy.models import language_model
@@ -27,7 +28,6 @@ from pld_dspy.teacher import Teacher
 from pld_dspy.teleprompter import NO_MODEL, PLDTeleprompter
 
 
-# fmt: off
 def compile_(
     program: opt.Program, data: opt.Data = "sample",
     train: opt.Size = 120, val: opt.Size = 60, test: opt.Size = 120, seed: opt.Seed = 0,
@@ -47,45 +47,48 @@ def compile_(
     log_dir: Annotated[Path | None, typer.Option(help="The run folder; the same command again goes on in it.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what it would take at most, and call no model.")] = False,
     json: opt.Json = False,
-) -> None:
-    # fmt: on
+) -> None:  # fmt: skip
     """Compile a student and score it on test questions before and after."""
     folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
     budget = Budget(auto, max_iterations, num_candidates, max_lm_calls, max_cost)
     how = Resolution(gate, [*PROPOSERS, *(proposer or ())], ask_rule=ask_rule, prune=prune)
     sources = _sources(teacher, extraction, expert_rules)
-    teacher_lm, asked = _teacher(teacher, teacher_api_base, teacher_setting, seed, operation)
+    teacher_lm, asker = _teacher(teacher, teacher_api_base, teacher_setting, seed, operation)
     student_lm = student_model(student, student_api_base, student_setting, seed)
     describing = Describing(describer, describer_api_base, folder, num_threads, budget, dry_run)
-    sizes = {"train": train, "val": val, "test": test}
-    figures = (modality, bad_images, describing.describe)
+    sizes, figures = {"train": train, "val": val, "test": test}, (modality, bad_images, describing.describe)
     task = task_of(program, data, sizes, seed, program_setting, data_setting, *figures)
-    budget = _for_compiling(budget, task, describing)
+    task = replace(task, usage=describing.usage())
+    budget = _for_compiling(budget, task)
     if dry_run:
         models = {"teacher": teacher_lm.model if teacher_lm else "", "student": student_lm.model}
         stand_in = describing.stand_in if modality.startswith("describe") else None
         show(plan(task, models, max_rule_tokens, budget, how, sources, stand_in), tables.plan_table, json)
         return
     teleprompter = PLDTeleprompter(
-        teacher_lm=teacher_lm,
-        embedder=embedder_model(embedder, embedder_api_base),
-        clustering=parse_settings(cluster_setting or (), "The clustering's"),
-        resolution=how,
-        extraction=sources,
-        budget=budget,
-        max_rule_tokens=max_rule_tokens,
-        rules_per_question=rules_per_question,
-        num_threads=num_threads,
-        log_dir=folder,
-        display_progress=True,
-        seed=seed,
-    )
+        teacher_lm=teacher_lm, embedder=embedder_model(embedder, embedder_api_base),
+        clustering=parse_settings(cluster_setting or (), "The clustering's"), resolution=how, extraction=sources,
+        budget=budget, max_rule_tokens=max_rule_tokens, rules_per_question=rules_per_question,
+        num_threads=num_threads, log_dir=folder, display_progress=True, seed=seed,
+    )  # fmt: skip
     with resumable(folder):
-        summary = compile_and_report(replace(task, usage=describing.usage()), teleprompter, student_lm, asked)
+        summary = _compile_and_report(task, teleprompter, student_lm, asker)
     show(summary, tables.compile_tables, json)
 
 
-def compile_and_report(
+def demo(seed: opt.Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
+    """Compile both students on the generated sample with the simulated models."""
+    summaries = []
+    for name in ("scienceqa", "spiqa"):
+        task = load_task(name, "sample", {"train": 120, "val": 60, "test": 120}, seed=seed)
+        lm = language_model("teacher", "rehearsal", seed=seed)
+        folder = log_dir / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+        teleprompter = PLDTeleprompter(teacher_lm=lm, log_dir=folder, num_threads=4, display_progress=True, seed=seed)
+        summaries.append(_compile_and_report(task, teleprompter, lm))
+    Console().print(tables.summary_table(summaries))
+
+
+def _compile_and_report(
     task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, teacher: Teacher | str | None = None
 ) -> Summary:
     """`compile_and_score`, with report.html in the run folder."""
@@ -111,11 +114,12 @@ def _teacher(
     return language_model("teacher", name, api_base, settings or (), seed), Teacher(made)
 
 
-def _for_compiling(budget: Budget, task: Task, describing: Describing) -> Budget:
+def _for_compiling(budget: Budget, task: Task) -> Budget:
     """What is left of the calls when the test and the descriptions are taken off."""
     if budget.max_lm_calls is None:
         return budget
-    before = 2 * len(task.examples["test"]) * len(task.program.predictors()) + describing.calls
+    before = 2 * len(task.examples["test"]) * len(task.program.predictors())
+    before += sum(usage.calls for usage in task.usage.values())
     if budget.max_lm_calls <= before:
         raise PLDError(
             f"--max-lm-calls {budget.max_lm_calls} leaves nothing for compiling: testing alone takes {before}."

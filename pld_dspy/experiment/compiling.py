@@ -187,7 +187,7 @@ def score_compiled(
         student_lm: answers.
         start: when the compile began, by `time.monotonic()`.
     """
-    folder, found = RunFolder(teleprompter.log_dir), compiled.pld
+    folder, distillation = RunFolder(teleprompter.log_dir), compiled.pld
     shown = teleprompter.display_progress
     runner = Runner(teleprompter.num_threads, display_progress=shown, earlier=folder.state.usage)
     evaluate = Evaluator(teleprompter.metric or task.metric, runner, folder)
@@ -199,14 +199,14 @@ def score_compiled(
         program=task.name,
         data=task.source,
         modality=task.modality,
-        models=found.models,
+        models=distillation.models,
         n={split: len(examples) for split, examples in task.examples.items()},
         skipped=len(task.skipped),
         score=BeforeAfter(baseline=before.score, compiled=after.score),
-        validation=found.validation,
-        rules=sum(len(rules) for rules in found.in_prompt.values()),
-        returned=found.returned,
-        coverage=found.coverage,
+        validation=distillation.validation,
+        rules=sum(len(rules) for rules in distillation.in_prompt.values()),
+        returned=distillation.returned,
+        coverage=distillation.coverage,
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
         usage={role: runner.meter(role).total() for role in ("teacher", "student")} | task.usage,
         seconds=round(time.monotonic() - start, 1),

@@ -92,14 +92,14 @@ def plan(
     replies = rounds * learning * (math.ceil(diagnosed / how.failures_per_call) + 2)
 
     question = _question_tokens(task.program, task.examples["train"][:MEASURED], models["student"])
-    asked = [  # calls of the teacher, and the tokens that it reads in one
+    work = [  # calls of the teacher, and the tokens that it reads in one
         (ATTEMPTS * n_train * learning if asking else 0, LESSON_TOKENS + question),
         (n_train * len(predictors) if traced else 0, question),
         (candidates * (n_train * learning // 2), UNION_TOKENS),
         (replies, REPAIR_TOKENS + max_rule_tokens + (how.failures_per_call + how.successes_per_call) * question),
     ]
-    teacher_calls = sum(calls for calls, _ in asked)
-    teacher_reads = sum(calls * tokens for calls, tokens in asked) * min(1, cap / max(teacher_calls, 1))
+    teacher_calls = sum(calls for calls, _ in work)
+    teacher_reads = sum(calls * tokens for calls, tokens in work) * min(1, cap / max(teacher_calls, 1))
 
     questions = (1 + limits.num_candidates) * n_val + rounds * diagnosed * (2 if how.ask_rule else 1)
     questions += _gate_questions(how, replies, n_val, learning, max_rule_tokens)
