@@ -3,19 +3,17 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pld_dspy.models import simulated
+from pld_dspy.clustering import Clustering
+from pld_dspy.distillation import Distillation
+from pld_dspy.experiment import Summary
 from pld_dspy.report.pictures import candidate_picture, study_pictures
-from pld_dspy.report.tables import SIMULATED, cost, percent
+from pld_dspy.report.tables import cost, notice, percent
 from pld_dspy.rules.wording import sound
+from pld_dspy.run import RunFolder
 from pld_dspy.student.coverage import shortened
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment
-
-    from pld_dspy.clustering import Clustering
-    from pld_dspy.distillation import Distillation
-    from pld_dspy.experiment import Summary
-    from pld_dspy.run.folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ STAGES = {
 }
 
 
-def compile_page(title: str, distillation: "Distillation", summary: "Summary | None" = None) -> str:
+def compile_page(title: str, distillation: Distillation, summary: Summary | None = None) -> str:
     """Make report.html. The same arguments give the same text.
 
     Args:
@@ -40,22 +38,18 @@ def compile_page(title: str, distillation: "Distillation", summary: "Summary | N
         HTML that needs no other file, no network and no scripts.
     """
     candidates = distillation.candidates
-    return (
-        environment()
-        .get_template("compile.html")
-        .render(
-            title=title,
-            result=_result(distillation, summary),
-            simulated=SIMULATED if any(map(simulated, distillation.models.values())) else "",
-            summary=summary,
-            found=distillation,
-            stages=[(STAGES.get(stage, stage), score) for stage, score in distillation.validation.items()],
-            scatter=candidate_picture(candidates) if len(candidates) > 1 else None,
-            usage=summary.usage if summary else distillation.usage,
-            searches={name: _search(found) for name, found in distillation.clusterings.items()},
-            most_ids=MOST_IDS,
-        )
-    )
+    return environment().get_template("compile.html").render(
+        title=title,
+        result=_result(distillation, summary),
+        simulated=notice(distillation.models.values()),
+        summary=summary,
+        found=distillation,
+        stages=[(STAGES[stage], score) for stage, score in distillation.validation.items()],
+        scatter=candidate_picture(candidates) if len(candidates) > 1 else None,
+        usage=summary.usage if summary else distillation.usage,
+        searches={name: _search(clustering) for name, clustering in distillation.clusterings.items()},
+        most_ids=MOST_IDS,
+    )  # fmt: skip
 
 
 def environment(*loaders: "BaseLoader") -> "Environment":
@@ -66,18 +60,13 @@ def environment(*loaders: "BaseLoader") -> "Environment":
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    made = Environment(
-        loader=ChoiceLoader([*loaders, PackageLoader("pld_dspy", "report/templates")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = ChoiceLoader([*loaders, PackageLoader("pld_dspy", "report/templates")])
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"short": short, "percent": percent, "shortened": shortened, "cost": cost}
     return made
 
 
-def write_page(run: "RunFolder", title: str, distillation: "Distillation", summary: "Summary | None" = None) -> None:
+def write_page(run: RunFolder, title: str, distillation: Distillation, summary: Summary | None = None) -> None:
     """Write report.html into a run folder, if there is one.
 
     What fails in drawing it is a warning and no error: the compile has been paid for.
@@ -90,34 +79,34 @@ def write_page(run: "RunFolder", title: str, distillation: "Distillation", summa
         log.warning("report.html could not be made: %s", error)
 
 
-def _result(distillation: "Distillation", summary: "Summary | None") -> str:
+def _result(distillation: Distillation, summary: Summary | None) -> str:
     """The page's first line."""
     if summary is not None:
-        scores, told = summary.score, f"on {summary.n['test']:,} test questions"
-        return f"{percent(scores.baseline)} → {percent(scores.compiled)} {told}, before and after compiling"
-    before, after = (distillation.validation.get(stage) for stage in ("student", "compiled"))
+        before, after, on = summary.score.baseline, summary.score.compiled, f"{summary.n['test']:,} test questions"
+    else:
+        before, after = (distillation.validation.get(stage) for stage in ("student", "compiled"))
+        on = "the validation set"
     if before is None:
         return "No score: the student was not validated"
     if after is None:
-        return f"{percent(before)} on the validation set, as the student came"
-    return f"{percent(before)} → {percent(after)} on the validation set, before and after compiling"
+        return f"{percent(before)} on {on}, as the student came"
+    return f"{percent(before)} → {percent(after)} on {on}, before and after compiling"
 
 
-def _search(found: "Clustering") -> dict[str, Any]:
+def _search(clustering: Clustering) -> dict[str, Any]:
     """What an Optuna study tried; nothing where there was none, or too little to search in."""
     from optuna.trial import TrialState
 
-    done = (TrialState.COMPLETE, TrialState.PRUNED)  # not those that were stopped or are another process's
-    trials = found.study.get_trials(deepcopy=False, states=done) if found.study else []
-    if found.study is None or not trials:
-        return {"said": str(found), "trials": 0}
+    study, done = (
+        clustering.study,
+        (TrialState.COMPLETE, TrialState.PRUNED),
+    )  # not those that were stopped or are another process's
+    trials = study.get_trials(deepcopy=False, states=done) if study else []
+    if study is None or not trials:
+        return {"said": str(clustering), "trials": 0}
     finished = any(trial.state == TrialState.COMPLETE for trial in trials)
-    return {
-        "said": str(found),
-        "trials": len(trials),
-        "best": found.study.best_trial if finished else None,
-        "pictures": study_pictures(found.study),
-    }
+    best = study.best_trial if finished else None
+    return {"said": str(clustering), "trials": len(trials), "best": best, "pictures": study_pictures(study)}
 
 
 def short(text: object, most: int = LONGEST) -> str:
