@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple, Protocol, TypeVar
 
 import dspy
@@ -21,48 +20,38 @@ Rules = Mapping[str, RuleSet]  # by predictor name
 
 
 class Version(NamedTuple):
-    """A state of the rules, by predictor, and its validation score; None while it is not known."""
+    """A state of the rules, and its validation score; None while it is not known."""
 
     rules: Rules
     score: float | None = None
 
 
 class Context(Protocol):
-    """What a phase may do. Phases are functions of a context and data; `Compile` is the context of a real compile.
+    """What a phase may do, and nothing else. A phase is a function of a context and data.
 
     Attributes:
         student: the program as it came; not to be changed.
         trainset: the examples that rules are written from and failures are looked for in.
         valset: the examples that decide.
+        metric: scores an answer.
+        strata: the fields of the examples that they are drawn by.
         teacher: the questions to the teacher's model; None where no model teaches.
         folder: the run folder, for what a phase keeps; without a path it keeps nothing.
-        seed: of every draw.
         max_rule_tokens: budget of a predictor's rules in the student's prompt; None for no limit.
+        display_progress: whether progress bars are shown.
+        seed: of every draw.
     """
 
     student: dspy.Module
     trainset: Sequence[dspy.Example]
     valset: Sequence[dspy.Example]
+    metric: Metric
+    strata: Sequence[str]
     teacher: Teacher | None
     folder: RunFolder
-    seed: int
     max_rule_tokens: int | None
-
-    @property
-    def metric(self) -> Metric:
-        """Scores an answer."""
-
-    @property
-    def strata(self) -> Sequence[str]:
-        """The fields of the examples that they are drawn by."""
-
-    @property
-    def budget_used(self) -> float:
-        """The share of the budget that is used; from 1 on nothing is started any more."""
-
-    @property
-    def display_progress(self) -> bool:
-        """Whether progress bars are shown."""
+    display_progress: bool
+    seed: int
 
     def build(self, rules: Rules, budgets: int = 1) -> dspy.Module:
         """The student with the rules in its instructions that fit into so many token budgets."""
@@ -88,9 +77,12 @@ class Context(Protocol):
     def note(self, step: Step) -> None:
         """Report what the gate made of an edit."""
 
+    def budget_used(self) -> float:
+        """The share of the budget that is used; from 1 on nothing is started any more."""
+
 
 @dataclass
-class Compile:
+class Compile(Context):
     """The context of a real compile: models, budgets, scores that are remembered, and the run folder."""
 
     student: dspy.Module
@@ -103,73 +95,45 @@ class Compile:
     embedder: Embedder
     runner: Runner
     folder: RunFolder
-    max_rule_tokens: int | None = None  # None for no limit
+    max_rule_tokens: int | None = None
     rules_per_question: int | None = None  # None for all
     seed: int = 0
     versions: list[Version] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
-    @cached_property
-    def strata(self) -> tuple[str, ...]:
-        """The fields of the examples that they are drawn by."""
-        return strata_of(self.student, self.trainset)
-
-    @property
-    def budget_used(self) -> float:
-        """The share of the budget that is used; from 1 on nothing is started any more."""
-        return self.runner.share_used()
-
-    @property
-    def display_progress(self) -> bool:
-        """Whether progress bars are shown."""
-        return self.runner.display_progress
-
-    @cached_property
-    def _evaluator(self) -> Evaluator:
-        return Evaluator(self.metric, self.runner, self.folder)
+    def __post_init__(self) -> None:
+        self.strata = strata_of(self.student, self.trainset)
+        self.display_progress = self.runner.display_progress
+        self._evaluate = Evaluator(self.metric, self.runner, self.folder)
 
     def build(self, rules: Rules, budgets: int = 1) -> dspy.Module:
-        """The student with the rules in its instructions that fit into so many token budgets."""
-        shown = self.in_prompt(rules, budgets)
+        shown, k = self.in_prompt(rules, budgets), self.rules_per_question
         program, tasks = instruct(self.student, shown), tasks_of(self.student)
-        if self.rules_per_question is None:
+        if k is None:
             return program
-        routings = {
-            name: Routing(
-                k=self.rules_per_question,
-                embedder="",
-                task=tasks[name],
-                rules=tuple(rule.text for rule in ruleset.rules),
-            )
-            for name, ruleset in shown.items()
-        }
+        texts = {name: tuple(rule.text for rule in ruleset.rules) for name, ruleset in shown.items()}
+        routings = {name: Routing(k=k, embedder="", task=tasks[name], rules=texts[name]) for name in shown}
         return route(program, routings, self.embedder)
 
     def in_prompt(self, rules: Rules, budgets: int = 1) -> dict[str, RuleSet]:
-        """The rules that fit into so many token budgets, by predictor."""
         most = None if self.max_rule_tokens is None else budgets * self.max_rule_tokens
         return {name: ruleset.within(most, self.tokens) for name, ruleset in rules.items()}
 
     def tokens(self, text: str) -> int:
-        """Tokens of a text to the student."""
         return count_tokens(self.student_lm.model, text)
 
     def score(self, program: dspy.Module, examples: Sequence[dspy.Example], purpose: str) -> Evaluation:
-        """Score a program, each wording on each example once; raises `BudgetSpent`."""
-        return self._evaluator(program, examples, purpose)
+        return self._evaluate(program, examples, purpose)
 
     def ask(self, role: str, question: Callable[[T], R], items: Sequence[T], purpose: str) -> list[Outcome[R]]:
-        """Call a function on many items side by side; its calls go to the model of the role and count as its calls."""
         model = {"lm": self.teacher_lm} if role == "teacher" else {}
         with dspy.context(**model, usage_tracker=self.runner.meter(role)):
             return self.runner.map(question, items, purpose)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Texts as unit vectors, n x d."""
         return embed(list(texts), self.embedder)
 
     def keep(self, version: Version, first: bool = False) -> None:
-        """Keep a version of the rules, as rules/NNN.json too; as the first one, in place of those that there are."""
         if first:
             self.versions.clear()
             self.folder.clear("rules")
@@ -177,12 +141,14 @@ class Compile:
         self.folder.status("running", self.runner.usage())
         self.versions.append(version)
 
+    def note(self, step: Step) -> None:
+        self.steps.append(step)
+        self.folder.write("edits.jsonl", "".join(f"{noted.model_dump_json()}\n" for noted in self.steps))
+
+    def budget_used(self) -> float:
+        return self.runner.share_used()
+
     def validate_last(self) -> None:
         """Score the last version, which a gate that does not look at scores has left without one."""
         rules = self.versions[-1].rules
         self.versions[-1] = Version(rules, self.score(self.build(rules), self.valset, "Validating").score)
-
-    def note(self, step: Step) -> None:
-        """Report what the gate made of an edit, in edits.jsonl too."""
-        self.steps.append(step)
-        self.folder.write("edits.jsonl", "".join(f"{noted.model_dump_json()}\n" for noted in self.steps))

@@ -2,8 +2,9 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import dspy
 from dspy.teleprompt import Teleprompter
@@ -25,9 +26,6 @@ from pld_dspy.student import Metric, check_routing, metric_of, sample_of
 from pld_dspy.synthesis import unite
 from pld_dspy.teacher import Teacher
 
-if TYPE_CHECKING:
-    from sklearn.base import ClusterMixin
-
 NO_MODEL = ("rationales", "none")  # as a teacher
 ENDED = ("finished", "budget spent")  # runs that have their calls anew
 
@@ -43,6 +41,7 @@ class _Prepared(NamedTuple):
     how: Resolution
 
 
+@dataclass(eq=False)
 class PLDTeleprompter(Teleprompter):
     """Distil a teacher's reasoning about labelled examples into rules in a student's instructions.
 
@@ -79,37 +78,20 @@ class PLDTeleprompter(Teleprompter):
     True
     """
 
-    def __init__(
-        self,
-        metric: Metric | None = None,
-        teacher_lm: dspy.BaseLM | None = None,
-        *,
-        embedder: Embedder | None = None,
-        clustering: "Mapping[str, Any] | ClusterMixin | None" = None,
-        resolution: Resolution | None = None,
-        extraction: str | Source | Sequence[str | Source] = "examples",
-        budget: Budget | Auto | None = None,
-        max_rule_tokens: int | None = 2000,
-        rules_per_question: int | None = None,
-        num_threads: int | None = None,
-        log_dir: str | Path | None = None,
-        display_progress: bool = False,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        self.metric = metric
-        self.teacher_lm = teacher_lm
-        self.embedder = embedder
-        self.clustering = clustering
-        self.resolution = resolution
-        self.extraction = extraction
-        self.budget = budget
-        self.max_rule_tokens = max_rule_tokens
-        self.rules_per_question = rules_per_question
-        self.num_threads = num_threads
-        self.log_dir = log_dir
-        self.display_progress = display_progress
-        self.seed = seed
+    metric: Metric | None = None
+    teacher_lm: dspy.BaseLM | None = None
+    _: KW_ONLY
+    embedder: Embedder | None = None
+    clustering: Clusterer | None = None
+    resolution: Resolution | None = None
+    extraction: str | Source | Sequence[str | Source] = "examples"
+    budget: Budget | Auto | None = None
+    max_rule_tokens: int | None = 2000
+    rules_per_question: int | None = None
+    num_threads: int | None = None
+    log_dir: str | Path | None = None
+    display_progress: bool = False
+    seed: int = 0
 
     def compile(
         self,

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol
 
 from pld_dspy.clustering.search import MAX_CLUSTERS, Clustering, check_settings, cluster_with, search_clusters
 from pld_dspy.context import Context
@@ -10,14 +10,17 @@ from pld_dspy.errors import PLDError
 from pld_dspy.rules import MicroRule, by_predictor
 from pld_dspy.settings import worded
 
-if TYPE_CHECKING:
-    from sklearn.base import ClusterMixin
-
 UNTOLD = ("storage", "study_name")  # settings that change no cluster, and may hold a password
 
-Clusterer: TypeAlias = (
-    "Mapping[str, Any] | ClusterMixin"  # settings of the search, or an estimator that is used as it is
-)
+
+class Estimator(Protocol):
+    """A clustering of scikit-learn's kind."""
+
+    def fit_predict(self, vectors: Any) -> Any:
+        """A label for each row, -1 for none."""
+
+
+Clusterer = Mapping[str, Any] | Estimator  # settings of the search, or an estimator that is used as it is
 
 
 def cluster(context: Context, micro_rules: Sequence[MicroRule], clusterer: Clusterer) -> dict[str, Clustering]:
@@ -35,7 +38,7 @@ def cluster(context: Context, micro_rules: Sequence[MicroRule], clusterer: Clust
     return clusterings
 
 
-def clusterer_of(clustering: "Clusterer | None", seed: int) -> Clusterer:
+def clusterer_of(clustering: Clusterer | None, seed: int) -> Clusterer:
     """The search's settings with the seed, or the estimator that is used instead of the search.
 
     Raises:
@@ -50,7 +53,7 @@ def clusterer_of(clustering: "Clusterer | None", seed: int) -> Clusterer:
     return clustering
 
 
-def clusterer_identity(clustering: "Clusterer | None") -> str:
+def clusterer_identity(clustering: Clusterer | None) -> str:
     """What run.json says of it."""
     if clustering is None or isinstance(clustering, Mapping):
         settings = [

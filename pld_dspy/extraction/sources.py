@@ -215,7 +215,7 @@ def ask_for_rules(
         )
     known |= {(rule.predictor, rule.example): rule for rule in rules}
     usable = [known[key] for lesson in lessons if (key := (lesson.predictor, lesson.id)) in known]
-    if not usable and context.budget_used >= 1:
+    if not usable and context.budget_used() >= 1:
         raise BudgetSpent
     return usable
 

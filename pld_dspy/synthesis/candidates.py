@@ -57,7 +57,7 @@ def unite(
     candidates: list[Candidate] = []
     to_try = clusterings_to_try(clusterings, num_candidates)
     for number, partition in enumerate(to_try, start=1):
-        if candidates and number > known and context.budget_used >= ENOUGH:
+        if candidates and number > known and context.budget_used() >= ENOUGH:
             break
         rules = {
             name: unite_clusters(
