@@ -1,6 +1,5 @@
 """`pld compile`: compile a student and score it before and after; and `pld demo`, which does so on the sample."""
 
-import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,8 @@ from rich.console import Console
 from pld_dspy.cli import options as opt
 from pld_dspy.cli.arguments import Describing, embedder_model, resumable, show, student_model, task_of
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment import Summary, Task, compile_task, load_task, score_compiled
+from pld_dspy.experiment import Task, load_task
+from pld_dspy.experiment.compiling import compile_task
 from pld_dspy.experiment.plan import plan
 from pld_dspy.extraction import People, Source
 from pld_dspy.models import language_model
@@ -52,7 +52,9 @@ def compile_(
     folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
     budget = Budget(auto, max_iterations, num_candidates, max_lm_calls, max_cost)
     how = Resolution(gate, [*PROPOSERS, *(proposer or ())], ask_rule=ask_rule, prune=prune)
-    sources = _sources(teacher, extraction, expert_rules)
+    sources: list[str | Source] = [] if expert_rules is None else [People(expert_rules)]
+    if teacher != "none":
+        sources.append(extraction)
     teacher_lm, asker = _teacher(teacher, teacher_api_base, teacher_setting, seed, operation)
     student_lm = student_model(student, student_api_base, student_setting, seed)
     describing = Describing(describer, describer_api_base, folder, num_threads, budget, dry_run)
@@ -72,7 +74,8 @@ def compile_(
         num_threads=num_threads, log_dir=folder, display_progress=True, seed=seed,
     )  # fmt: skip
     with resumable(folder):
-        summary = _compile_and_report(task, teleprompter, student_lm, asker)
+        compiled, summary = compile_task(task, teleprompter, student_lm, asker)
+        write_page(RunFolder(folder), program, compiled.pld, summary)
     show(summary, tables.compile_tables, json)
 
 
@@ -84,24 +87,10 @@ def demo(seed: opt.Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
         lm = language_model("teacher", "rehearsal", seed=seed)
         folder = log_dir / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
         teleprompter = PLDTeleprompter(teacher_lm=lm, log_dir=folder, num_threads=4, display_progress=True, seed=seed)
-        summaries.append(_compile_and_report(task, teleprompter, lm))
+        compiled, summary = compile_task(task, teleprompter, lm)
+        write_page(RunFolder(folder), name, compiled.pld, summary)
+        summaries.append(summary)
     Console().print(tables.summary_table(summaries))
-
-
-def _compile_and_report(
-    task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, teacher: Teacher | str | None = None
-) -> Summary:
-    """`compile_and_score`, with report.html in the run folder."""
-    start = time.monotonic()
-    compiled = compile_task(task, teleprompter, student_lm, teacher)
-    summary = score_compiled(compiled, task, teleprompter, student_lm, start)
-    write_page(RunFolder(teleprompter.log_dir), task.name, compiled.pld, summary)
-    return summary
-
-
-def _sources(teacher: str, extraction: str, expert_rules: Path | None) -> list[str | Source]:
-    people: list[str | Source] = [] if expert_rules is None else [People(expert_rules)]
-    return [*people, *([] if teacher == "none" else [extraction])]
 
 
 def _teacher(
@@ -118,10 +107,11 @@ def _for_compiling(budget: Budget, task: Task) -> Budget:
     """What is left of the calls when the test and the descriptions are taken off."""
     if budget.max_lm_calls is None:
         return budget
-    before = 2 * len(task.examples["test"]) * len(task.program.predictors())
-    before += sum(usage.calls for usage in task.usage.values())
-    if budget.max_lm_calls <= before:
+    calls = 2 * len(task.examples["test"]) * len(task.program.predictors())
+    calls += sum(usage.calls for usage in task.usage.values())
+    left = budget.max_lm_calls - calls
+    if left <= 0:
         raise PLDError(
-            f"--max-lm-calls {budget.max_lm_calls} leaves nothing for compiling: testing alone takes {before}."
+            f"--max-lm-calls {budget.max_lm_calls} leaves nothing for compiling: testing alone takes {calls}."
         )
-    return replace(budget, max_lm_calls=budget.max_lm_calls - before)
+    return replace(budget, max_lm_calls=left)

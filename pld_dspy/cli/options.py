@@ -26,45 +26,33 @@ DataSettings = Annotated[Texts, Option(help="An argument of the benchmark's load
 
 # models
 Model = Annotated[str, Option(help="A LiteLLM name, 'hf:MODEL' to run it here, or 'rehearsal' (simulator).")]
-Teacher = Annotated[
-    str,
-    Option(
-        help="A LiteLLM name, 'hf:MODEL', 'rehearsal' (simulator); or no model: 'rationales' takes the data's own "
-        "lectures and solutions, 'none' only --expert-rules."
-    ),
-]
+Teacher = Annotated[str, Option(
+    help="A LiteLLM name, 'hf:MODEL', 'rehearsal' (simulator); or no model: 'rationales' takes the data's own "
+    "lectures and solutions, 'none' only --expert-rules."
+)]  # fmt: skip
 ApiBase = Annotated[Text, Option(help="Address of the server; its key comes from $PLD_{ROLE}_API_KEY.")]
 Settings = Annotated[Texts, Option(help="Sent with every request, as temperature=0. Repeatable.")]
 DescriberName = Annotated[
     Text, Option("--describer", help="Writes the texts of 'describe': a model that sees, or 'ocr'.")
 ]
-EmbedderName = Annotated[
-    Text,
-    Option(
-        help="For clustering and for --rules-per-question: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for "
-        "real models."
-    ),
-]
+EmbedderName = Annotated[Text, Option(
+    help="For clustering and for --rules-per-question: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for "
+    "real models."
+)]  # fmt: skip
 
 # how rules are made
-Extraction = Annotated[
-    str,
-    Option(
-        help="Where rules come from besides --expert-rules: examples, rewritten rationales, rationales, none, or an "
-        "installed package's source."
-    ),
-]
+Extraction = Annotated[str, Option(
+    help="Where rules come from besides --expert-rules: examples, rewritten rationales, rationales, none, or an "
+    "installed package's source."
+)]  # fmt: skip
 ExpertRules = Annotated[Path | None, Option(help="People's own rules: a JSONL of micro-rules, or a rule set as JSON.")]
 ClusterSettings = Annotated[
     Texts, Option(help="An argument of the clusters' search, as n_trials=100 or storage=sqlite:///s.db. Repeatable.")
 ]
-GateName = Annotated[
-    str,
-    Option(
-        help="Edits that are taken: with a gain on validation (positive), a significant one (significant), all of them "
-        "unseen (off), or by an installed package's gate."
-    ),
-]
+GateName = Annotated[str, Option(
+    help="Edits that are taken: with a gain on validation (positive), a significant one (significant), all of them "
+    "unseen (off), or by an installed package's gate."
+)]  # fmt: skip
 Proposers = Annotated[
     Texts, Option(help="An installed package's proposer of edits, beside the built-in ones. Repeatable.")
 ]

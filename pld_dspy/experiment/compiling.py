@@ -159,41 +159,27 @@ def compile_and_score(
     Raises:
         PLDError: as `PLDTeleprompter.compile`; or the metric fails on a test example.
     """
-    start = time.monotonic()
-    return score_compiled(compile_task(task, teleprompter, student_lm, teacher), task, teleprompter, student_lm, start)
+    return compile_task(task, teleprompter, student_lm, teacher)[1]
 
 
 def compile_task(
     task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, teacher: Teacher | str | None = None
-) -> dspy.Module:
-    """Compile a task's program on its examples; see `compile_and_score`."""
+) -> tuple[dspy.Module, Summary]:
+    """`compile_and_score`, which returns the compiled program too."""
+    start = time.monotonic()
     for split, examples in task.examples.items():
         if not examples:
             raise PLDError(f"No example of {split} is left: {len(task.skipped)} were left out for a bad image.")
-    train, val = task.examples["train"], task.examples["val"]
+    train, val, test = (task.examples[split] for split in ("train", "val", "test"))
     with dspy.context(lm=student_lm):
-        return teleprompter.compile(task.program, trainset=train, valset=val, teacher=teacher)
-
-
-def score_compiled(
-    compiled: dspy.Module, task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, start: float
-) -> Summary:
-    """Score what `compile_task` returned, and the program as it came, on the test split.
-
-    Args:
-        compiled: the program.
-        task: that it was compiled for.
-        teleprompter: that compiled it.
-        student_lm: answers.
-        start: when the compile began, by `time.monotonic()`.
-    """
-    folder, distillation = RunFolder(teleprompter.log_dir), compiled.pld
-    shown = teleprompter.display_progress
-    runner = Runner(teleprompter.num_threads, display_progress=shown, earlier=folder.state.usage)
-    evaluate = Evaluator(teleprompter.metric or task.metric, runner, folder)
-    with dspy.context(lm=student_lm):
-        before = evaluate(task.program, task.examples["test"], "Testing the student")
-        after = evaluate(compiled, task.examples["test"], "Testing the compiled student")
+        compiled = teleprompter.compile(task.program, trainset=train, valset=val, teacher=teacher)
+        folder, distillation = RunFolder(teleprompter.log_dir), compiled.pld
+        runner = Runner(
+            teleprompter.num_threads, display_progress=teleprompter.display_progress, earlier=folder.state.usage
+        )
+        evaluate = Evaluator(teleprompter.metric or task.metric, runner, folder)
+        before = evaluate(task.program, test, "Testing the student")
+        after = evaluate(compiled, test, "Testing the compiled student")
     folder.status(folder.state.status, runner.usage())
     summary = Summary(
         program=task.name,
@@ -213,4 +199,4 @@ def score_compiled(
         log_dir=str(folder.path),
     )
     folder.write("summary.json", summary)
-    return summary
+    return compiled, summary

@@ -41,11 +41,9 @@ def candidate_picture(candidates: Sequence[Candidate]) -> Picture:
     with quietly():
         figure = Figure(layout="constrained")
         axes = figure.add_subplot(xlabel="tokens of the rules in the prompt", ylabel="validation score (%)")
-        axes.plot(*zip(*points, strict=True), "o", color=MUTED, zorder=3)
-        line = {"color": ACCENT, "linewidth": 1, "drawstyle": "steps-post"}
-        axes.plot(*zip(*front, strict=True), "o-", **line, zorder=4, label="front")
-        ring = {"markersize": 12, "markerfacecolor": "none", "markeredgecolor": ACCENT}
-        axes.plot(*zip(*chosen, strict=True), "o", **ring, zorder=4, label="chosen")
+        axes.plot(*zip(*points, strict=True), "o", color=MUTED)
+        axes.step(*zip(*front, strict=True), "o-", where="post", color=ACCENT, linewidth=1, label="front")
+        axes.plot(*zip(*chosen, strict=True), "o", color=ACCENT, fillstyle="none", markersize=12, label="chosen")
         for point in dict.fromkeys(points):
             numbers = [str(number) for number, other in enumerate(points, start=1) if other == point]
             axes.annotate(", ".join(numbers), point, xytext=(8, 6), textcoords="offset points")

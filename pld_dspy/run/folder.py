@@ -1,7 +1,6 @@
 """The run folder: what a compile leaves on disk, and what it takes up again after an interruption."""
 
 import contextlib
-import json
 import os
 import platform
 import threading
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 import dspy
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from pld_dspy.errors import PLDError
 from pld_dspy.rules import RuleSet
@@ -75,15 +75,12 @@ class RunFolder:
         """Write a file whole: text as it is, anything else as indented JSON."""
         if self.path is None:
             return
-        if isinstance(content, BaseModel):
-            content = content.model_dump_json(indent=2) + "\n"
-        elif not isinstance(content, str):
-            content = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text = content if isinstance(content, str) else to_json(content, indent=2).decode() + "\n"
         target = self.path / name
         part = target.with_name(target.name + ".part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(content, encoding="utf-8")
+            part.write_text(text, encoding="utf-8")
             os.replace(part, target)
         except OSError as error:
             raise PLDError(f"{target} cannot be written: {error.strerror}.") from error
@@ -115,8 +112,7 @@ class RunFolder:
 
     def write_rules(self, rules: Mapping[str, RuleSet], number: int) -> None:
         """Write a version of all predictors' rules as rules/NNN.json."""
-        content = {name: ruleset.model_dump(mode="json") for name, ruleset in rules.items()}
-        self.write(f"rules/{number:03d}.json", content)
+        self.write(f"rules/{number:03d}.json", rules)
 
     def write_program(self, program: dspy.Module) -> None:
         """Write the compiled program's state as program.json, and what the student reads as prompt.md."""

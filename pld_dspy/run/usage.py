@@ -75,13 +75,7 @@ class Meter(UsageTracker):
 
 
 def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1) -> float | None:
-    """US dollars by LiteLLM's price list, without discounts for cached input.
-
-    Args:
-        model: its name.
-        prompt_tokens: of all calls.
-        completion_tokens: of all calls.
-        calls: of mean length are priced, since with some models a long one costs more a token.
+    """US dollars by LiteLLM's price list for so many calls of mean length, without discounts for cached input.
 
     Returns:
         None where LiteLLM does not know the model; it takes some that are newer than its list to be free.
@@ -93,7 +87,8 @@ def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1
     litellm.suppress_debug_info = True  # it prints advice about models that it does not know
     try:
         counts = (prompt_tokens, completion_tokens)
-        means = [max(round(tokens / max(calls, 1)), 1) for tokens in counts]  # LiteLLM takes whole numbers only
+        # with some models a long call costs more a token; LiteLLM takes whole numbers only
+        means = [max(round(tokens / max(calls, 1)), 1) for tokens in counts]
         prices = litellm.cost_per_token(model, *means)
         cost = sum(price / mean * tokens for price, mean, tokens in zip(prices, means, counts, strict=True))
     except Exception:  # LiteLLM raises several unrelated types for a model that it cannot place
