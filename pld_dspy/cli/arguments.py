@@ -49,15 +49,9 @@ def resumable(folder: Path | None, option: str = "--log-dir") -> Iterator[None]:
 
 
 class Describing:
-    """Who describes figures, if somebody is named, and what that takes.
+    """Who describes figures, a model that sees or "ocr", if one is named; and what that takes.
 
-    Args:
-        name: a model that sees, or "ocr"; None for nobody.
-        api_base: address of its server.
-        folder: its descriptions are kept beside it.
-        num_threads: calls side by side.
-        budget: its caps hold here too.
-        dry_run: only count figures.
+    The descriptions are kept beside the folder, and the budget's caps hold here too. A dry run only counts figures.
     """
 
     def __init__(

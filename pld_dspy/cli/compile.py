@@ -3,10 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
-import dspy
-import typer
 from rich.console import Console
 
 from pld_dspy.cli import options as opt
@@ -35,18 +32,14 @@ def compile_(
     student: opt.Model = "rehearsal", student_api_base: opt.ApiBase = None, student_setting: opt.Settings = None,
     modality: opt.Mode = "image", describer: opt.DescriberName = None, describer_api_base: opt.ApiBase = None,
     program_setting: opt.ProgramSettings = None, data_setting: opt.DataSettings = None,
-    bad_images: opt.BadImages = "stop",
-    extraction: opt.Extraction = "examples", expert_rules: opt.ExpertRules = None,
+    bad_images: opt.BadImages = "stop", extraction: opt.Extraction = "examples", expert_rules: opt.ExpertRules = None,
     max_rule_tokens: opt.MaxRuleTokens = 2000, rules_per_question: opt.RulesPerQuestion = None,
     embedder: opt.EmbedderName = None, embedder_api_base: opt.ApiBase = None,
-    cluster_setting: opt.ClusterSettings = None,
-    gate: opt.GateName = "positive", proposer: opt.Proposers = None, operation: opt.Operations = None,
-    ask_rule: opt.AskRule = False, prune: opt.Prune = True,
+    cluster_setting: opt.ClusterSettings = None, gate: opt.GateName = "positive", proposer: opt.Proposers = None,
+    operation: opt.Operations = None, ask_rule: opt.AskRule = False, prune: opt.Prune = True,
     auto: opt.AutoName = None, max_iterations: opt.MaxIterations = None, num_candidates: opt.NumCandidates = None,
     max_lm_calls: opt.MaxCalls = None, max_cost: opt.MaxCost = None, num_threads: opt.Threads = 8,
-    log_dir: Annotated[Path | None, typer.Option(help="The run folder; the same command again goes on in it.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what it would take at most, and call no model.")] = False,
-    json: opt.Json = False,
+    log_dir: opt.RunFolder = None, dry_run: opt.DryRun = False, json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Compile a student and score it on test questions before and after."""
     folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -55,7 +48,10 @@ def compile_(
     sources: list[str | Source] = [] if expert_rules is None else [People(expert_rules)]
     if teacher != "none":
         sources.append(extraction)
-    teacher_lm, asker = _teacher(teacher, teacher_api_base, teacher_setting, seed, operation)
+    teacher_lm, asker = None, teacher  # no model where rules are taken as they are
+    if teacher not in NO_MODEL:
+        teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed)
+        asker = Teacher([named("operations", name, OPERATIONS, "operation") for name in operation or ()])
     student_lm = student_model(student, student_api_base, student_setting, seed)
     describing = Describing(describer, describer_api_base, folder, num_threads, budget, dry_run)
     sizes, figures = {"train": train, "val": val, "test": test}, (modality, bad_images, describing.describe)
@@ -64,8 +60,8 @@ def compile_(
     budget = _for_compiling(budget, task)
     if dry_run:
         models = {"teacher": teacher_lm.model if teacher_lm else "", "student": student_lm.model}
-        stand_in = describing.stand_in if modality.startswith("describe") else None
-        show(plan(task, models, max_rule_tokens, budget, how, sources, stand_in), tables.plan_table, json)
+        planned = plan(task, models, max_rule_tokens, budget, how, sources, describing.stand_in)
+        show(planned, tables.plan_table, json)
         return
     teleprompter = PLDTeleprompter(
         teacher_lm=teacher_lm, embedder=embedder_model(embedder, embedder_api_base),
@@ -91,16 +87,6 @@ def demo(seed: opt.Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
         write_page(RunFolder(folder), name, compiled.pld, summary)
         summaries.append(summary)
     Console().print(tables.summary_table(summaries))
-
-
-def _teacher(
-    name: str, api_base: str | None, settings: list[str] | None, seed: int, operations: list[str] | None
-) -> tuple[dspy.LM | None, Teacher | str]:
-    """The teacher's model and who asks it; no model where rules are taken as they are."""
-    if name in NO_MODEL:
-        return None, name
-    made = [named("operations", operation, OPERATIONS, "operation") for operation in operations or ()]
-    return language_model("teacher", name, api_base, settings or (), seed), Teacher(made)
 
 
 def _for_compiling(budget: Budget, task: Task) -> Budget:

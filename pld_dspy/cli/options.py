@@ -12,14 +12,10 @@ Texts = list[str] | None
 
 # the program and its data
 Program = Annotated[str, Argument(help="A student program: scienceqa, spiqa, or an installed package's.")]
-Data = Annotated[
-    str, Option(help="'sample' (generated), 'hub', 'hub:NAME', or a folder in the benchmark's official layout.")
-]
+Data = Annotated[str, Option(help="'sample' (generated), 'hub', 'hub:NAME', or a folder in its official layout.")]
 Size = Annotated[int, Option(min=1, help="At most so many examples, drawn at random.")]
 Seed = Annotated[int, Option(help="Of every draw.")]
-Mode = Annotated[
-    str, Option(help="What the models get of a figure: image, caption, describe, text (nothing); SPIQA has more.")
-]
+Mode = Annotated[str, Option(help="Figures as image, caption, describe or text (nothing); SPIQA has more.")]
 BadImages = Annotated[Literal["stop", "skip"], Option(help="At a missing or damaged image stop, or skip its examples.")]
 ProgramSettings = Annotated[Texts, Option(help="An argument of the program, as reasoning=true. Repeatable.")]
 DataSettings = Annotated[Texts, Option(help="An argument of the benchmark's loader, as longest_side=768. Repeatable.")]
@@ -32,9 +28,7 @@ Teacher = Annotated[str, Option(
 )]  # fmt: skip
 ApiBase = Annotated[Text, Option(help="Address of the server; its key comes from $PLD_{ROLE}_API_KEY.")]
 Settings = Annotated[Texts, Option(help="Sent with every request, as temperature=0. Repeatable.")]
-DescriberName = Annotated[
-    Text, Option("--describer", help="Writes the texts of 'describe': a model that sees, or 'ocr'.")
-]
+DescriberName = Annotated[Text, Option("--describer", help="Writes the texts of 'describe': a vision model, or 'ocr'.")]
 EmbedderName = Annotated[Text, Option(
     help="For clustering and for --rules-per-question: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for "
     "real models."
@@ -53,9 +47,7 @@ GateName = Annotated[str, Option(
     help="Edits that are taken: with a gain on validation (positive), a significant one (significant), all of them "
     "unseen (off), or by an installed package's gate."
 )]  # fmt: skip
-Proposers = Annotated[
-    Texts, Option(help="An installed package's proposer of edits, beside the built-in ones. Repeatable.")
-]
+Proposers = Annotated[Texts, Option(help="An installed package's proposer of edits, beside those here. Repeatable.")]
 Operations = Annotated[Texts, Option(help="An installed package's kind of edit, beside the built-in ones. Repeatable.")]
 AskRule = Annotated[bool, Option("--ask-rule", help="Ask the student which rules it followed, for diagnosis.")]
 Prune = Annotated[bool, Option(help="Measure each rule's use at the end and take out harmful and idle ones.")]
@@ -65,14 +57,12 @@ RulesPerQuestion = Annotated[
 ]
 
 # what it may take
-AutoName = Annotated[
-    Auto | None, Option(help="Sets what is not given of the rounds, the candidates and the cap on calls.")
-]
-MaxIterations = Annotated[
-    int | None, Option(min=0, help="Rounds of conflict resolution; 3. With 0 nothing is pruned either.")
-]
+AutoName = Annotated[Auto | None, Option(help="Sets what is not given of rounds, candidates and the cap on calls.")]
+MaxIterations = Annotated[int | None, Option(min=0, help="Rounds of conflict resolution; 3. With 0 no pruning either.")]
 NumCandidates = Annotated[int | None, Option(min=1, max=3, help="Clusterings that are tried on validation; 3.")]
 MaxCalls = Annotated[int | None, Option(min=1, help="After so many calls, no more are started.")]
 MaxCost = Annotated[float | None, Option(min=0, help="US dollars that compiling may cost.")]
+DryRun = Annotated[bool, Option(help="Say what it would take at most, and call no model.")]
+RunFolder = Annotated[Path | None, Option(help="The run folder; the same command again goes on in it.")]
 Threads = Annotated[int, Option(min=1, help="Model calls side by side.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object as the last line of standard output.")]

@@ -68,15 +68,10 @@ class Summary(BaseModel):
 
 
 def load_task(
-    name: str,
-    source: str,
-    sizes: dict[str, int],
-    *,
-    modality: str = "image",
-    program_settings: Mapping[str, Any] | None = None,
-    data_settings: Mapping[str, Any] | None = None,
-    **loading: Any,
-) -> Task:
+    name: str, source: str, sizes: dict[str, int], *,
+    modality: str = "image", program_settings: Mapping[str, Any] | None = None,
+    data_settings: Mapping[str, Any] | None = None, **loading: Any,
+) -> Task:  # fmt: skip
     """Find a program by its entry-point name, and load its benchmark.
 
     Args:
@@ -94,16 +89,14 @@ def load_task(
     make: Callable[..., dspy.Module] = named("programs", name, {}, "program")
     if "modality" in (program_settings or {}):
         raise PLDError("modality is no setting of the program, but has an option of its own.")
+    if taken := (data_settings or {}).keys() & signature(load).parameters.keys():
+        raise PLDError(f"{', '.join(sorted(taken))} is no setting of the data, but has an option of its own.")
     try:
         program = make(**({} if modality == "image" else {"modality": modality}), **(program_settings or {}))
     except TypeError as error:
         raise PLDError(f"The program {name} does not take these settings: {error}.") from error
-    own = dict(data_settings or {})
-    if taken := own.keys() & signature(load).parameters.keys():
-        raise PLDError(f"{', '.join(sorted(taken))} is no setting of the data, but has an option of its own.")
-    dataset = getattr(program, "dataset", name)
-    settings = {"modality": modality, **loading, **own}
-    examples = {split: load(dataset, split, source, limit=size, **settings) for split, size in sizes.items()}
+    dataset, loading = getattr(program, "dataset", name), {"modality": modality, **loading, **(data_settings or {})}
+    examples = {split: load(dataset, split, source, limit=size, **loading) for split, size in sizes.items()}
     skipped = [fault for loaded in examples.values() for fault in loaded.skipped]
     return Task(name, source, program, dict(examples), modality, skipped)
 
@@ -182,21 +175,15 @@ def compile_task(
         after = evaluate(compiled, test, "Testing the compiled student")
     folder.status(folder.state.status, runner.usage())
     summary = Summary(
-        program=task.name,
-        data=task.source,
-        modality=task.modality,
-        models=distillation.models,
+        program=task.name, data=task.source, modality=task.modality, skipped=len(task.skipped),
         n={split: len(examples) for split, examples in task.examples.items()},
-        skipped=len(task.skipped),
-        score=BeforeAfter(baseline=before.score, compiled=after.score),
-        validation=distillation.validation,
+        models=distillation.models, validation=distillation.validation,
+        returned=distillation.returned, coverage=distillation.coverage,
         rules=sum(len(rules) for rules in distillation.in_prompt.values()),
-        returned=distillation.returned,
-        coverage=distillation.coverage,
+        score=BeforeAfter(baseline=before.score, compiled=after.score),
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
         usage={role: runner.meter(role).total() for role in ("teacher", "student")} | task.usage,
-        seconds=round(time.monotonic() - start, 1),
-        log_dir=str(folder.path),
-    )
+        seconds=round(time.monotonic() - start, 1), log_dir=str(folder.path),
+    )  # fmt: skip
     folder.write("summary.json", summary)
     return compiled, summary

@@ -46,26 +46,22 @@ class StandIn:
         self._figures |= {figure.url for figure in figures}
         return [" ".join(["word"] * DESCRIPTION_WORDS)] * len(figures)
 
-    def usage(self) -> Usage:
-        """What describing would take."""
-        calls = len(self._figures)
-        return _usage(self.model, calls, calls * (TOKENS_PER_IMAGE + 300), 2 * DESCRIPTION_WORDS)
+    def usage(self) -> Usage | None:
+        """What describing would take; None where there are no figures to describe."""
+        calls, each = len(self._figures), TOKENS_PER_IMAGE + 300
+        return _usage(self.model, calls, calls * each, 2 * DESCRIPTION_WORDS) if calls else None
 
 
 def plan(
-    task: Task,
-    models: Mapping[str, str],
-    max_rule_tokens: int,
-    budget: Budget,
-    how: Resolution,
-    sources: Sequence[str | Source] = ("examples",),
-    describer: StandIn | None = None,
-) -> Plan:
+    task: Task, models: Mapping[str, str], max_rule_tokens: int, budget: Budget, how: Resolution,
+    sources: Sequence[str | Source] = ("examples",), describer: StandIn | None = None,
+) -> Plan:  # fmt: skip
     """Reckon the calls and tokens of `compile_and_score` without a call.
 
     Every micro-rule is taken to need uniting with another one, every diagnosed question to be answered wrongly, and
-    each reply of the teacher to propose two edits that go as far as the whole validation set, so a real compile mostly
-    stays below. Under a cap on the calls neither role has more of them, but for the test.
+    each reply of the teacher to propose two edits that go as far as the whole validation set, and each question to be
+    asked with as many rules as fit, so a real compile mostly stays below. Under a cap on the calls neither role has
+    more of them, but for the test.
 
     Args:
         task: program and examples.
@@ -104,8 +100,7 @@ def plan(
     questions = (1 + limits.num_candidates) * n_val + rounds * diagnosed * (2 if how.ask_rule else 1)
     questions += _gate_questions(how, replies, n_val, learning, max_rule_tokens)
     student_calls = min(questions * len(predictors), cap) + 2 * n_test * len(predictors)
-    without_rules = min(n_val * len(predictors), cap) + n_test * len(predictors)
-    student_reads = student_calls * question + (student_calls - without_rules) * max_rule_tokens
+    student_reads = student_calls * (question + max_rule_tokens)
     reasons = any("reasoning" in predictor.signature.output_fields for predictor in predictors)
     return Plan(
         teacher=_usage(models["teacher"], min(teacher_calls, cap), teacher_reads, TEACHER_WRITES),

@@ -106,11 +106,9 @@ def quietly() -> Iterator[None]:
     import optuna
 
     verbosity, backend = optuna.logging.get_verbosity(), matplotlib.get_backend()
-    with warnings.catch_warnings(), matplotlib.rc_context():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rc("figure", figsize=(5.2, 3.5))
-        matplotlib.rc("svg", hashsalt="pld")  # the ids of equal plots are equal
+        matplotlib.rcParams.update({"figure.figsize": (5.2, 3.5), "svg.hashsalt": "pld"})  # equal plots, equal ids
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         matplotlib.use("agg")
         try:

@@ -1,6 +1,7 @@
 """Results as tables for a terminal."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from textwrap import shorten
 
 from rich.box import SIMPLE
@@ -25,9 +26,12 @@ def notice(models: Iterable[str]) -> str:
     return SIMULATED if any(map(simulated, models)) else ""
 
 
-def percent(fraction: float | None) -> str:
+def percent(fraction: float | None, sign: str = "%") -> str:
     """A fraction as a person reads it."""
-    return "–" if fraction is None else f"{100 * fraction:.1f}%"
+    return "–" if fraction is None else f"{100 * fraction:.1f}{sign}"
+
+
+_hundredths = partial(percent, sign="")
 
 
 def cost(*usages: Usage) -> str:
@@ -128,10 +132,6 @@ def _breakdown_table(breakdown: Breakdown) -> Table:
     cells = ["–" if low is None else f"{_hundredths(low)}–\n{_hundredths(high)}" for low, high in bounds]
     table.add_row("95% interval", "", *cells)
     return table
-
-
-def _hundredths(fraction: float | None) -> str:
-    return percent(fraction).removesuffix("%")
 
 
 def _count(number: float | None) -> str:

@@ -14,14 +14,10 @@ from pld_dspy.run.usage import Meter, Usage
 
 # After one of these (DSPy has already retried), the next call would fail as well.
 HOPELESS = (
-    dspy_errors.LMAuthError,
-    dspy_errors.LMBillingError,
-    dspy_errors.LMConfigurationError,
-    dspy_errors.LMNotConfiguredError,
-    dspy_errors.LMTransportError,
-    dspy_errors.LMUnsupportedFeatureError,
-    dspy_errors.LMUnsupportedModelError,
-)
+    dspy_errors.LMAuthError, dspy_errors.LMBillingError, dspy_errors.LMTransportError,
+    dspy_errors.LMConfigurationError, dspy_errors.LMNotConfiguredError,
+    dspy_errors.LMUnsupportedFeatureError, dspy_errors.LMUnsupportedModelError,
+)  # fmt: skip
 NOT_RUN = "not run: the budget is spent"
 
 T = TypeVar("T")
