@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
 from pld_dspy.datasets.describe import Describer, described_by, read_by_ocr
-from pld_dspy.embedders import Embedder
-from pld_dspy.embedders import embedder as embedder_by_name
+from pld_dspy.embedders import Embedder, embedder
 from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task, load_task
 from pld_dspy.experiment.plan import StandIn
@@ -34,7 +33,7 @@ def embedder_model(name: str | None, api_base: str | None) -> Embedder | None:
     """The embedder that is named, if one is."""
     if name is None and api_base is not None:
         raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
-    return None if name is None else embedder_by_name(name, api_base)
+    return None if name is None else embedder(name, api_base)
 
 
 @contextlib.contextmanager

@@ -91,13 +91,11 @@ def demo(seed: opt.Seed = 0, log_dir: Path = Path("runs/demo")) -> None:
 
 def _for_compiling(budget: Budget, task: Task) -> Budget:
     """What is left of the calls when the test and the descriptions are taken off."""
-    if budget.max_lm_calls is None:
+    cap = budget.max_lm_calls
+    if cap is None:
         return budget
     calls = 2 * len(task.examples["test"]) * len(task.program.predictors())
     calls += sum(usage.calls for usage in task.usage.values())
-    left = budget.max_lm_calls - calls
-    if left <= 0:
-        raise PLDError(
-            f"--max-lm-calls {budget.max_lm_calls} leaves nothing for compiling: testing alone takes {calls}."
-        )
-    return replace(budget, max_lm_calls=left)
+    if cap <= calls:
+        raise PLDError(f"--max-lm-calls {cap} leaves nothing for compiling: testing alone takes {calls}.")
+    return replace(budget, max_lm_calls=cap - calls)

@@ -10,7 +10,6 @@ from pld_dspy.run.budgets import Auto
 Text = str | None
 Texts = list[str] | None
 
-# the program and its data
 Program = Annotated[str, Argument(help="A student program: scienceqa, spiqa, or an installed package's.")]
 Data = Annotated[str, Option(help="'sample' (generated), 'hub', 'hub:NAME', or a folder in its official layout.")]
 Size = Annotated[int, Option(min=1, help="At most so many examples, drawn at random.")]
@@ -19,8 +18,6 @@ Mode = Annotated[str, Option(help="Figures as image, caption, describe or text (
 BadImages = Annotated[Literal["stop", "skip"], Option(help="At a missing or damaged image stop, or skip its examples.")]
 ProgramSettings = Annotated[Texts, Option(help="An argument of the program, as reasoning=true. Repeatable.")]
 DataSettings = Annotated[Texts, Option(help="An argument of the benchmark's loader, as longest_side=768. Repeatable.")]
-
-# models
 Model = Annotated[str, Option(help="A LiteLLM name, 'hf:MODEL' to run it here, or 'rehearsal' (simulator).")]
 Teacher = Annotated[str, Option(
     help="A LiteLLM name, 'hf:MODEL', 'rehearsal' (simulator); or no model: 'rationales' takes the data's own "
@@ -33,8 +30,6 @@ EmbedderName = Annotated[Text, Option(
     help="For clustering and for --rules-per-question: tfidf, hf:MODEL or a LiteLLM name; all-MiniLM-L6-v2 for "
     "real models."
 )]  # fmt: skip
-
-# how rules are made
 Extraction = Annotated[str, Option(
     help="Where rules come from besides --expert-rules: examples, rewritten rationales, rationales, none, or an "
     "installed package's source."
@@ -55,8 +50,6 @@ MaxRuleTokens = Annotated[int, Option(min=1, help="Budget of the rules in the st
 RulesPerQuestion = Annotated[
     int | None, Option(min=1, max=1000, help="Put only so many rules into a question's prompt, the nearest to it.")
 ]
-
-# what it may take
 AutoName = Annotated[Auto | None, Option(help="Sets what is not given of rounds, candidates and the cap on calls.")]
 MaxIterations = Annotated[int | None, Option(min=0, help="Rounds of conflict resolution; 3. With 0 no pruning either.")]
 NumCandidates = Annotated[int | None, Option(min=1, max=3, help="Clusterings that are tried on validation; 3.")]

@@ -117,10 +117,8 @@ def load_program(program: dspy.Module, path: str | Path, embedder: Embedder | No
         state = orjson.loads(Path(path).read_bytes())
         own, compiled = _read_fields(program.dump_state()), _read_fields(state)
         if compiled != own:
-            raise PLDError(
-                f"{path} was compiled with other settings, such as the modality: it asks with {compiled}; this program "
-                f"with {own}."
-            )
+            fields = f"it asks with {compiled}; this program with {own}"
+            raise PLDError(f"{path} was compiled with other settings, such as the modality: {fields}.")
         loaded = routed_by_state(program, state, embedder)
         # A model that was saved with the program is left out: who loads it names the model.
         loaded.load_state({name: {**part, "lm": None} for name, part in state.items() if name != "metadata"})
@@ -167,9 +165,8 @@ def compile_task(
     with dspy.context(lm=student_lm):
         compiled = teleprompter.compile(task.program, trainset=train, valset=val, teacher=teacher)
         folder, distillation = RunFolder(teleprompter.log_dir), compiled.pld
-        runner = Runner(
-            teleprompter.num_threads, display_progress=teleprompter.display_progress, earlier=folder.state.usage
-        )
+        display = teleprompter.display_progress
+        runner = Runner(teleprompter.num_threads, display_progress=display, earlier=folder.state.usage)
         evaluate = Evaluator(teleprompter.metric or task.metric, runner, folder)
         before = evaluate(task.program, test, "Testing the student")
         after = evaluate(compiled, test, "Testing the compiled student")

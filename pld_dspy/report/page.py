@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST = 4_000  # characters of a text that are shown
-MOST_IDS = 500  # of a rule's examples
 
 
 def compile_page(title: str, distillation: Distillation, summary: Summary | None = None) -> str:
@@ -29,11 +28,9 @@ def compile_page(title: str, distillation: Distillation, summary: Summary | None
     """
     candidates = distillation.candidates
     return environment().get_template("compile.html").render(
-        title=title, found=distillation, summary=summary,
-        simulated=notice(distillation.models.values()),
+        title=title, found=distillation, summary=summary, simulated=notice(distillation.models.values()),
         scatter=candidate_picture(candidates) if len(candidates) > 1 else None,
         searches={name: _search(clustering) for name, clustering in distillation.clusterings.items()},
-        most_ids=MOST_IDS,
     )  # fmt: skip
 
 

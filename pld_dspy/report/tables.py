@@ -7,7 +7,7 @@ from textwrap import shorten
 from rich.box import SIMPLE
 from rich.console import Group
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pld_dspy.experiment import BeforeAfter, Summary
@@ -43,10 +43,8 @@ def cost(*usages: Usage) -> str:
 def summary_table(summaries: Sequence[Summary]) -> Table:
     """Compiles side by side, a column each: scores before and after, and what they took."""
     models = [name for summary in summaries for name in summary.models.values()]
-    table = Table(title="Before and after", caption=notice(models) or None)
-    table.add_column("")
-    for summary in summaries:
-        table.add_column(summary.program, justify="right", overflow="fold")
+    columns = [Column(summary.program, justify="right", overflow="fold") for summary in summaries]
+    table = Table("", *columns, title="Before and after", caption=notice(models) or None)
     rows: dict[str, Callable[[Summary], str]] = {
         "test score": lambda summary: _change(summary.score, percent),
         "test questions": lambda summary: str(summary.n["test"]),
@@ -105,10 +103,9 @@ def coverage_table(coverage: Coverage) -> Table:
     def row(name: str | Text, share: Share) -> None:
         table.add_row(name, f"{share.n:,}", f"{share.covered:,}", percent(share.fraction))
 
-    table = Table(title="Training examples that the rules cover", title_justify="left")
-    table.add_column("", overflow="fold")
-    for heading in ("examples", "covered", ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+    columns = [Column(heading, justify="right", no_wrap=True) for heading in ("examples", "covered", "")]
+    title = "Training examples that the rules cover"
+    table = Table(Column("", overflow="fold"), *columns, title=title, title_justify="left")
     for field, groups in coverage.groups.items():
         table.add_row(Text(shorten(field, 60, placeholder="…"), "bold"))
         for value, share in shortened(groups):
@@ -120,10 +117,8 @@ def coverage_table(coverage: Coverage) -> Table:
 
 def _breakdown_table(breakdown: Breakdown) -> Table:
     *groups, everything = breakdown.groups
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))  # so that seven measures fit into 80 columns
-    table.add_column("", no_wrap=True)
-    for heading in ("n", *everything.scores):
-        table.add_column(heading, justify="right")
+    columns = [Column("", no_wrap=True), *(Column(name, justify="right") for name in ("n", *everything.scores))]
+    table = Table(*columns, box=SIMPLE, padding=(0, 1, 0, 0))  # so that seven measures fit into 80 columns
     for group in groups:
         table.add_row(group.name, str(group.n), *(_hundredths(group.scores.get(name)) for name in everything.scores))
     table.add_section()
