@@ -31,16 +31,10 @@ def loaded(entry: EntryPoint, what: str) -> object:
 
 
 def named(group: str, name: str, builtin: Mapping[str, T], what: str) -> T:
-    """A thing by its name: one of this package's, or what an installed package registers.
-
-    Args:
-        group: of entry points, as "gates" for `pld_dspy.gates`.
-        name: what a person wrote.
-        builtin: this package's own, by name.
-        what: what it is, for the message, as "gate".
+    """A thing by its name: one of this package's, or what an installed package registers in the group.
 
     Raises:
-        PLDError: there is none of this name, or it cannot be loaded.
+        PLDError: there is none of this name, or it cannot be loaded; `what` says what it is, as in "gate".
     """
     if name in builtin:
         return builtin[name]

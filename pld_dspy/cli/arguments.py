@@ -15,28 +15,25 @@ from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task, load_task
 from pld_dspy.experiment.plan import StandIn
 from pld_dspy.models import language_model, simulated
-from pld_dspy.models.embedders import Embedder
-from pld_dspy.models.embedders import embedder as embedder_by_name
+from pld_dspy.models.embedders import Embedder, embedder
 from pld_dspy.run import Budget, Runner, Usage
 from pld_dspy.settings import parse_settings
 
 Result = TypeVar("Result", bound=BaseModel)
-STUDENT_SETTINGS = ("temperature=0", "max_tokens=512")
+Describe = Callable[[Sequence[dspy.Image]], list[str]]
 
 
 def student_model(name: str, api_base: str | None, settings: list[str] | None, seed: int) -> dspy.LM:
     """The student's model: deterministic and brief unless its settings say otherwise."""
-    given = settings or []
-    keys = {setting.partition("=")[0] for setting in given}
-    defaults = [] if simulated(name) else [pair for pair in STUDENT_SETTINGS if pair.partition("=")[0] not in keys]
-    return language_model("student", name, api_base, [*defaults, *given], seed)
+    defaults = () if simulated(name) else ("temperature=0", "max_tokens=512")
+    return language_model("student", name, api_base, [*defaults, *(settings or ())], seed)
 
 
 def embedder_model(name: str | None, api_base: str | None) -> Embedder | None:
     """The embedder that is named, if one is."""
     if name is None and api_base is not None:
         raise PLDError("--embedder-api-base is the address of an embedder: name it with --embedder.")
-    return None if name is None else embedder_by_name(name, api_base)
+    return None if name is None else embedder(name, api_base)
 
 
 @contextlib.contextmanager
@@ -51,67 +48,39 @@ def resumable(folder: Path | None, option: str = "--log-dir") -> Iterator[None]:
 
 
 class Describing:
-    """Who describes figures, if somebody is named, and what that takes.
+    """Who describes figures, a model that sees or "ocr", if one is named; and what that takes.
 
-    Args:
-        name: a model that sees, or "ocr"; None for nobody.
-        api_base: address of its server.
-        folder: its descriptions are kept beside it.
-        num_threads: calls side by side.
-        budget: its caps hold here too.
-        dry_run: only count figures.
+    The descriptions are kept beside the folder, and the budget's caps hold here too. A dry run only counts figures.
     """
 
     def __init__(
-        self,
-        name: str | None,
-        api_base: str | None,
-        folder: Path,
-        num_threads: int,
-        budget: Budget | None = None,
-        dry_run: bool = False,
-    ) -> None:
+        self, name: str | None, api_base: str | None, folder: Path, num_threads: int,
+        budget: Budget | None = None, dry_run: bool = False,
+    ) -> None:  # fmt: skip
         caps = (budget.max_lm_calls, budget.max_cost) if budget else (None, None)
         self._runner = Runner(num_threads, *caps, display_progress=True)
         self.stand_in = StandIn(name or "") if dry_run else None
-        self.describe: Callable[[Sequence[dspy.Image]], list[str]] | None = self.stand_in
+        self.describe: Describe | None = self.stand_in
         if name is not None and not dry_run:
             write = read_by_ocr() if name == "ocr" else described_by(language_model("describer", name, api_base))
             self.describe = Describer(write, folder.parent / "descriptions.jsonl", self._runner)
 
-    @property
-    def calls(self) -> int:
-        """Calls that describing took."""
-        return self._runner.meter("describer").total().calls
-
     def usage(self) -> dict[str, Usage]:
         """What describing took, by role; nothing where no model was asked."""
-        return {"describer": self._runner.meter("describer").total()} if self.calls else {}
+        used = self._runner.meter("describer").total()
+        return {"describer": used} if used.calls else {}
 
 
 def task_of(
-    program: str,
-    data: str,
-    sizes: dict[str, int],
-    seed: int,
-    program_setting: list[str] | None,
-    data_setting: list[str] | None,
-    modality: str,
-    bad_images: Literal["stop", "skip"],
-    describe: Callable[[Sequence[dspy.Image]], list[str]] | None,
-) -> Task:
+    program: str, data: str, sizes: dict[str, int], seed: int,
+    program_setting: list[str] | None, data_setting: list[str] | None,
+    modality: str, bad_images: Literal["stop", "skip"], describe: Describe | None,
+) -> Task:  # fmt: skip
     """The program and its examples."""
-    return load_task(
-        program,
-        data,
-        sizes,
-        modality=modality,
-        program_settings=parse_settings(program_setting or (), "The program's"),
-        seed=seed,
-        describe=describe,
-        data_settings=parse_settings(data_setting or (), "The data's"),
-        on_bad_image=bad_images,
-    )
+    settings = parse_settings(program_setting or (), "The program's")
+    own = parse_settings(data_setting or (), "The data's")
+    loading = {"seed": seed, "describe": describe, "on_bad_image": bad_images}
+    return load_task(program, data, sizes, modality=modality, program_settings=settings, data_settings=own, **loading)
 
 
 def show(result: Result, table: Callable[[Result], RenderableType], json: bool) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from pld_dspy import metrics
 from pld_dspy.cli import options as opt
@@ -14,40 +14,25 @@ from pld_dspy.experiment.scoring import score
 from pld_dspy.models import language_model
 from pld_dspy.report import tables
 
+Judge = Annotated[opt.Text, Option(help="Adds L3Score: a LiteLLM name whose server returns log-probabilities.")]
+Measures = Annotated[opt.Texts, Option(help="Adds a measure: rouge_l, meteor or cider. Repeatable.")]
+Encoder = Annotated[opt.Text, Option(help="Adds BERTScore by this encoder, as bert-base-uncased.")]
+Compiled = Annotated[Path | None, Option(help="program.json of a compile; without it, the bare student.")]
+LogDir = Annotated[Path | None, Option(help="Keeps every answer; the same command again goes on.")]
+
 
 def evaluate(
-    program: opt.Program,
-    data: opt.Data = "sample",
-    student: opt.Model = "rehearsal",
-    student_api_base: opt.ApiBase = None,
-    student_setting: opt.Settings = None,
-    split: Annotated[str, typer.Option(help="The split to score.")] = "test",
-    test: opt.Size = 120,
-    seed: opt.Seed = 0,
-    modality: opt.Mode = "image",
-    describer: opt.DescriberName = None,
-    describer_api_base: opt.ApiBase = None,
-    program_setting: opt.ProgramSettings = None,
-    data_setting: opt.DataSettings = None,
+    program: opt.Program, data: opt.Data = "sample",
+    student: opt.Model = "rehearsal", student_api_base: opt.ApiBase = None, student_setting: opt.Settings = None,
+    split: Annotated[str, Option(help="The split to score.")] = "test", test: opt.Size = 120, seed: opt.Seed = 0,
+    modality: opt.Mode = "image", describer: opt.DescriberName = None, describer_api_base: opt.ApiBase = None,
+    program_setting: opt.ProgramSettings = None, data_setting: opt.DataSettings = None,
     bad_images: opt.BadImages = "stop",
-    judge: Annotated[
-        str | None, typer.Option(help="Adds L3Score: a LiteLLM name whose server returns log-probabilities.")
-    ] = None,
-    judge_api_base: opt.ApiBase = None,
-    judge_setting: opt.Settings = None,
-    measure: Annotated[
-        list[str] | None, typer.Option(help="Adds a measure: rouge_l, meteor or cider. Repeatable.")
-    ] = None,
-    bertscore: Annotated[str | None, typer.Option(help="Adds BERTScore by this encoder, as bert-base-uncased.")] = None,
-    num_threads: opt.Threads = 8,
-    compiled: Annotated[
-        Path | None, typer.Option(help="program.json of a compile; without it, the bare student.")
-    ] = None,
-    embedder: opt.EmbedderName = None,
-    embedder_api_base: opt.ApiBase = None,
-    log_dir: Annotated[Path | None, typer.Option(help="Keeps every answer; the same command again goes on.")] = None,
-    json: opt.Json = False,
-) -> None:
+    judge: Judge = None, judge_api_base: opt.ApiBase = None, judge_setting: opt.Settings = None,
+    measure: Measures = None, bertscore: Encoder = None, num_threads: opt.Threads = 8,
+    compiled: Compiled = None, embedder: opt.EmbedderName = None, embedder_api_base: opt.ApiBase = None,
+    log_dir: LogDir = None, json: opt.Json = False,
+) -> None:  # fmt: skip
     """Score a student, as it comes or compiled."""
     student_lm = student_model(student, student_api_base, student_setting, seed)
     measures = [metrics.measure(name) for name in measure or ()]
@@ -62,12 +47,7 @@ def evaluate(
         task = replace(task, program=load_program(task.program, compiled, embedder_model(embedder, embedder_api_base)))
     with resumable(log_dir):
         scores = score(
-            replace(task, usage=describing.usage()),
-            split,
-            student_lm,
-            measures=measures,
-            log_dir=log_dir,
-            num_threads=num_threads,
-            display_progress=True,
-        )
+            replace(task, usage=describing.usage()), split, student_lm,
+            measures=measures, log_dir=log_dir, num_threads=num_threads, display_progress=True,
+        )  # fmt: skip
     show(scores, tables.score_table, json)

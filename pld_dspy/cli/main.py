@@ -9,8 +9,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices from the
 
 import typer
 
-from pld_dspy.cli.compile import compile_
-from pld_dspy.cli.demo import demo
+from pld_dspy.cli.compile import compile_, demo
 from pld_dspy.cli.evaluate import evaluate
 from pld_dspy.errors import PLDError
 from pld_dspy.plugins import installed

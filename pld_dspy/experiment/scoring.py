@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id
-from pld_dspy.experiment.tasks import Task
+from pld_dspy.experiment.compiling import Task
 from pld_dspy.identity import data_fingerprint, program_fingerprint
 from pld_dspy.metrics import L3Score, Measure, MeasureScores
 from pld_dspy.metrics.breakdown import Breakdown, break_down

@@ -1,112 +1,124 @@
 """Results as tables for a terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from textwrap import shorten
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.console import Group
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
+from pld_dspy.experiment import BeforeAfter, Summary
+from pld_dspy.experiment.plan import Plan
+from pld_dspy.experiment.scoring import Scores
+from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.models import simulated
 from pld_dspy.run import Usage
 from pld_dspy.student.coverage import Coverage, Share, shortened
 
-if TYPE_CHECKING:  # a compile's own report needs this module too
-    from pld_dspy.experiment import BeforeAfter, Summary
-    from pld_dspy.experiment.plan import Plan
-    from pld_dspy.experiment.scoring import Scores
-    from pld_dspy.metrics.breakdown import Breakdown
-
 SIMULATED = "Simulated models: these figures show that the machinery works, never that distillation does."
 
 
-def summary_table(summaries: "Sequence[Summary]") -> Table:
+def notice(models: Iterable[str]) -> str:
+    """What has to be said of figures where one of the models is simulated; else ""."""
+    return SIMULATED if any(map(simulated, models)) else ""
+
+
+def percent(fraction: float | None, sign: str = "%") -> str:
+    """A fraction as a person reads it."""
+    return "–" if fraction is None else f"{100 * fraction:.1f}{sign}"
+
+
+_hundredths = partial(percent, sign="")
+
+
+def cost(*usages: Usage) -> str:
+    """US dollars as a person reads them."""
+    total = sum(usages, start=Usage(cost_usd=0.0)).cost_usd
+    return "no price known" if total is None else f"{total:,.2f}"
+
+
+def summary_table(summaries: Sequence[Summary]) -> Table:
     """Compiles side by side, a column each: scores before and after, and what they took."""
-    rehearsed = any(simulated(name) for summary in summaries for name in summary.models.values())
-    table = Table(title="Before and after", caption=SIMULATED if rehearsed else None)
-    table.add_column("")
-    for summary in summaries:
-        table.add_column(summary.program, justify="right", overflow="fold")
-    rows = {
-        "test score": [_change(summary.score, percent) for summary in summaries],
-        "test questions": [str(summary.n["test"]) for summary in summaries],
-        "validation score": [_validation(summary.validation) for summary in summaries],
-        "rules in the prompt": [str(summary.rules) for summary in summaries],
-        "input tokens a question": [_change(summary.prompt_tokens, _count) for summary in summaries],
-        "teacher's calls": [str(summary.usage["teacher"].calls) for summary in summaries],
-        "student's calls": [str(summary.usage["student"].calls) for summary in summaries],
-        "cost": [cost(summary.usage["teacher"], summary.usage["student"]) for summary in summaries],
-        "seconds": [f"{summary.seconds:.0f}" for summary in summaries],
-        "written to": [escape(summary.log_dir) for summary in summaries],
+    models = [name for summary in summaries for name in summary.models.values()]
+    columns = [Column(summary.program, justify="right", overflow="fold") for summary in summaries]
+    table = Table("", *columns, title="Before and after", caption=notice(models) or None)
+    rows: dict[str, Callable[[Summary], str]] = {
+        "test score": lambda summary: _change(summary.score, percent),
+        "test questions": lambda summary: str(summary.n["test"]),
+        "validation score": lambda summary: " → ".join(map(percent, summary.validation.values())),
+        "rules in the prompt": lambda summary: str(summary.rules),
+        "input tokens a question": lambda summary: _change(summary.prompt_tokens, _count),
+        "teacher's calls": lambda summary: str(summary.usage["teacher"].calls),
+        "student's calls": lambda summary: str(summary.usage["student"].calls),
+        "cost": lambda summary: cost(summary.usage["teacher"], summary.usage["student"]),
+        "seconds": lambda summary: f"{summary.seconds:.0f}",
+        "written to": lambda summary: escape(summary.log_dir),
     }
-    for label, cells in rows.items():
-        table.add_row(label, *cells)
+    for label, cell in rows.items():
+        table.add_row(label, *map(cell, summaries))
     return table
 
 
-def plan_table(plan: "Plan") -> Table:
+def plan_table(plan: Plan) -> Table:
     """What a compile takes at most."""
     table = Table("", "calls", "tokens in", "tokens out", "US$", title="About, at most", title_justify="left")
     for role, usage in plan:
-        if usage is None:
-            continue
-        table.add_row(role, f"{usage.calls:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}", cost(usage))
+        if usage is not None:
+            counts = (usage.calls, usage.prompt_tokens, usage.completion_tokens)
+            table.add_row(role, *(f"{count:,}" for count in counts), cost(usage))
     return table
 
 
-def score_table(scores: "Scores") -> Group:
+def score_table(scores: Scores) -> Group:
     """One student's score, by the benchmark's groups where it has some."""
-    said = [
-        "In percent",
-        f"{scores.errors} without a reply that could be read",
-        *([f"{_count(scores.prompt_tokens)} input tokens a question"] if scores.prompt_tokens else []),
-        *([f"{scores.skipped} left out for a bad image"] if scores.skipped else []),
-        *([f"L3Score by {scores.judge}"] if scores.judge else []),
-    ]
+    remarks = ["In percent", f"{scores.errors} without a reply that could be read"]
+    if scores.prompt_tokens:
+        remarks.append(f"{_count(scores.prompt_tokens)} input tokens a question")
+    if scores.skipped:
+        remarks.append(f"{scores.skipped} left out for a bad image")
+    if scores.judge:
+        remarks.append(f"L3Score by {scores.judge}")
     if scores.breakdown:
-        said += [f"{name} {_hundredths(value)}" for name, value in scores.breakdown.overall.items()]
-    table = _breakdown_table(scores.breakdown) if scores.breakdown else Table("n", "score")
-    if not scores.breakdown:
+        remarks += [f"{name} {_hundredths(value)}" for name, value in scores.breakdown.overall.items()]
+        table = _breakdown_table(scores.breakdown)
+    else:
+        table = Table("n", "score")
         table.add_row(str(scores.n), _hundredths(scores.score))
-    notice = f" {SIMULATED}" if simulated(scores.model) else ""
     title = f"{scores.program}, {scores.split}, {scores.modality}: {scores.model}"
-    return Group(Text(title, "bold"), table, Text(f"{'; '.join(said)}.{notice}"))
+    remark = f"{'; '.join(remarks)}. {notice([scores.model])}".rstrip()
+    return Group(Text(title, "bold"), table, Text(remark))
 
 
-def compile_tables(summary: "Summary") -> Group:
+def compile_tables(summary: Summary) -> Group:
     """One compile: scores before and after, what it took, and what the rules cover."""
     return Group(summary_table([summary]), Text(f"{summary.returned}\n"), coverage_table(summary.coverage))
 
 
 def coverage_table(coverage: Coverage) -> Table:
     """How many training examples the rules in the prompt come from, by the strata of the program."""
-    table = Table(title="Training examples that the rules cover", title_justify="left")
-    table.add_column("", overflow="fold")
-    for heading in ("examples", "covered", ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+
+    def row(name: str | Text, share: Share) -> None:
+        table.add_row(name, f"{share.n:,}", f"{share.covered:,}", percent(share.fraction))
+
+    columns = [Column(heading, justify="right", no_wrap=True) for heading in ("examples", "covered", "")]
+    title = "Training examples that the rules cover"
+    table = Table(Column("", overflow="fold"), *columns, title=title, title_justify="left")
     for field, groups in coverage.groups.items():
         table.add_row(Text(shorten(field, 60, placeholder="…"), "bold"))
         for value, share in shortened(groups):
-            table.add_row(Text(shorten(value, 120, placeholder="…")), *_shares(share))
+            row(Text(shorten(value, 120, placeholder="…")), share)
         table.add_section()
-    table.add_row("all", *_shares(coverage))
+    row("all", coverage)
     return table
 
 
-def _shares(share: Share) -> tuple[str, str, str]:
-    return f"{share.n:,}", f"{share.covered:,}", percent(share.fraction)
-
-
-def _breakdown_table(breakdown: "Breakdown") -> Table:
+def _breakdown_table(breakdown: Breakdown) -> Table:
     *groups, everything = breakdown.groups
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))  # so that seven measures fit into 80 columns
-    table.add_column("", no_wrap=True)
-    table.add_column("n", justify="right")
-    for measure in everything.scores:
-        table.add_column(measure, justify="right")
+    columns = [Column("", no_wrap=True), *(Column(name, justify="right") for name in ("n", *everything.scores))]
+    table = Table(*columns, box=SIMPLE, padding=(0, 1, 0, 0))  # so that seven measures fit into 80 columns
     for group in groups:
         table.add_row(group.name, str(group.n), *(_hundredths(group.scores.get(name)) for name in everything.scores))
     table.add_section()
@@ -117,28 +129,9 @@ def _breakdown_table(breakdown: "Breakdown") -> Table:
     return table
 
 
-def percent(fraction: float | None) -> str:
-    """A fraction as a person reads it."""
-    return "–" if fraction is None else f"{100 * fraction:.1f}%"
-
-
-def _hundredths(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
-
-
 def _count(number: float | None) -> str:
     return "cached" if number is None else f"{number:,.0f}"
 
 
-def _change(of: "BeforeAfter", show: Callable[[float | None], str]) -> str:
-    return f"{show(of.baseline)} → {show(of.compiled)}"
-
-
-def _validation(scores: dict[str, float]) -> str:
-    return " → ".join(percent(scores[stage]) for stage in ("student", "clustered", "compiled") if stage in scores)
-
-
-def cost(*usages: Usage) -> str:
-    """US dollars as a person reads them."""
-    total = sum(usages, start=Usage(cost_usd=0.0)).cost_usd
-    return "no price known" if total is None else f"{total:,.2f}"
+def _change(figure: BeforeAfter, show: Callable[[float | None], str]) -> str:
+    return f"{show(figure.baseline)} → {show(figure.compiled)}"

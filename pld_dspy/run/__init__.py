@@ -6,18 +6,6 @@ from pld_dspy.run.runner import HOPELESS, NOT_RUN, BudgetSpent, Outcome, Runner
 from pld_dspy.run.usage import Meter, Usage, count_tokens, price
 
 __all__ = [
-    "HOPELESS",
-    "NOT_RUN",
-    "Budget",
-    "BudgetSpent",
-    "Limits",
-    "Meter",
-    "Outcome",
-    "RunFolder",
-    "Runner",
-    "Usage",
-    "append_line",
-    "count_tokens",
-    "price",
-    "read_lines",
-]
+    "HOPELESS", "NOT_RUN", "Budget", "BudgetSpent", "Limits", "Meter", "Outcome", "RunFolder", "Runner", "Usage",
+    "append_line", "count_tokens", "price", "read_lines",
+]  # fmt: skip

@@ -78,9 +78,5 @@ class Budget:
         """What is given holds, `auto` sets the rest."""
         size = SIZES[self.auto or "medium"]
         calls = n_predictors * (size.train * n_train + size.val * n_val) if self.auto else None
-        return Limits(
-            max_iterations=size.max_iterations if self.max_iterations is None else self.max_iterations,
-            num_candidates=size.num_candidates if self.num_candidates is None else self.num_candidates,
-            max_lm_calls=calls if self.max_lm_calls is None else self.max_lm_calls,
-            max_cost=self.max_cost,
-        )
+        given = {name: value for name in Limits._fields if (value := getattr(self, name)) is not None}
+        return Limits(size.max_iterations, size.num_candidates, calls, max_cost=None)._replace(**given)

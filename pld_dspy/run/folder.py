@@ -1,7 +1,6 @@
 """The run folder: what a compile leaves on disk, and what it takes up again after an interruption."""
 
 import contextlib
-import json
 import os
 import platform
 import threading
@@ -12,12 +11,15 @@ from typing import Any, TypeVar
 
 import dspy
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from pld_dspy.errors import PLDError
 from pld_dspy.rules import RuleSet
 from pld_dspy.run.usage import Usage
 
 Line = TypeVar("Line", bound=BaseModel)
+
+PACKAGES = ("pld-dspy", "dspy", "litellm", "scikit-learn", "optuna")  # whose versions a run keeps
 
 
 class RunState(BaseModel):
@@ -47,14 +49,11 @@ class RunFolder:
         self._lock = threading.Lock()
         earlier = self._earlier()
         if earlier is None:
-            packages = ("pld-dspy", "dspy", "litellm", "scikit-learn", "optuna")
-            versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
-            self.state = RunState(status="not started", configuration=configuration or {}, versions=versions)
-            return
+            versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+            earlier = RunState(status="not started", configuration=configuration or {}, versions=versions)
         self.state = earlier
         old, new = earlier.configuration, earlier.configuration if configuration is None else configuration
-        changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-        if changed:
+        if changed := sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
             raise PLDError(f"{self.path} holds a run with another {', '.join(changed)}: give another folder.")
 
     def _earlier(self) -> RunState | None:
@@ -76,15 +75,12 @@ class RunFolder:
         """Write a file whole: text as it is, anything else as indented JSON."""
         if self.path is None:
             return
-        if isinstance(content, BaseModel):
-            content = content.model_dump_json(indent=2) + "\n"
-        elif not isinstance(content, str):
-            content = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text = content if isinstance(content, str) else to_json(content, indent=2).decode() + "\n"
         target = self.path / name
         part = target.with_name(target.name + ".part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(content, encoding="utf-8")
+            part.write_text(text, encoding="utf-8")
             os.replace(part, target)
         except OSError as error:
             raise PLDError(f"{target} cannot be written: {error.strerror}.") from error
@@ -106,7 +102,7 @@ class RunFolder:
             append_line(self.path / name, line)
 
     def lines(self, name: str, kind: type[Line]) -> list[Line]:
-        """Read a JSONL file back; a line that an interruption cut short is left out."""
+        """Read a JSONL file back; see `read_lines`."""
         return [] if self.path is None else read_lines(self.path / name, kind)
 
     def clear(self, folder: str) -> None:
@@ -116,7 +112,7 @@ class RunFolder:
 
     def write_rules(self, rules: Mapping[str, RuleSet], number: int) -> None:
         """Write a version of all predictors' rules as rules/NNN.json."""
-        self.write(f"rules/{number:03d}.json", {name: of.model_dump(mode="json") for name, of in rules.items()})
+        self.write(f"rules/{number:03d}.json", rules)
 
     def write_program(self, program: dspy.Module) -> None:
         """Write the compiled program's state as program.json, and what the student reads as prompt.md."""
@@ -147,8 +143,8 @@ def read_lines(path: Path, kind: type[Line]) -> list[Line]:
         return []
     except OSError as error:
         raise PLDError(f"{path} cannot be read: {error.strerror}.") from error
-    found = []
+    lines = []
     for line in text.split("\n"):
         with contextlib.suppress(ValidationError):
-            found.append(kind.model_validate_json(line))
-    return found
+            lines.append(kind.model_validate_json(line))
+    return lines

@@ -1,21 +1,11 @@
 """Model calls side by side: DSPy's executor, with usage by role, budgets, progress, and a stop for dead models."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 import dspy
-from dspy.utils.exceptions import (
-    AdapterParseError,
-    LMAuthError,
-    LMBillingError,
-    LMConfigurationError,
-    LMError,
-    LMNotConfiguredError,
-    LMTransportError,
-    LMUnsupportedFeatureError,
-    LMUnsupportedModelError,
-)
+from dspy.utils import exceptions as dspy_errors
 from dspy.utils.parallelizer import ParallelExecutor
 
 from pld_dspy.errors import PLDError, brief
@@ -24,14 +14,11 @@ from pld_dspy.run.usage import Meter, Usage
 
 # After one of these (DSPy has already retried), the next call would fail as well.
 HOPELESS = (
-    LMAuthError,
-    LMBillingError,
-    LMConfigurationError,
-    LMNotConfiguredError,
-    LMTransportError,
-    LMUnsupportedFeatureError,
-    LMUnsupportedModelError,
-)
+    dspy_errors.LMAuthError, dspy_errors.LMBillingError, dspy_errors.LMTransportError,
+    dspy_errors.LMConfigurationError, dspy_errors.LMNotConfiguredError,
+    dspy_errors.LMUnsupportedFeatureError, dspy_errors.LMUnsupportedModelError,
+)  # fmt: skip
+NOT_RUN = "not run: the budget is spent"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,13 +31,11 @@ class Outcome(NamedTuple, Generic[R]):
     error: str | None = None
 
 
-NOT_RUN = "not run: the budget is spent"
-
-
 class BudgetSpent(Exception):
     """The cap on calls or cost is reached, and what was asked for cannot be finished."""
 
 
+@dataclass(eq=False)
 class Runner:
     """Runs a function on many items, a thread for each of `num_threads`, and counts calls by role.
 
@@ -63,23 +48,17 @@ class Runner:
         ended: whether it had ended then; if not, what it had used counts towards the caps.
     """
 
-    def __init__(
-        self,
-        num_threads: int | None = None,
-        max_lm_calls: int | None = None,
-        max_cost: float | None = None,
-        display_progress: bool = False,
-        earlier: Mapping[str, Mapping[str, Usage]] | None = None,
-        ended: bool = False,
-    ) -> None:
+    num_threads: int | None = None
+    max_lm_calls: int | None = None
+    max_cost: float | None = None
+    display_progress: bool = False
+    earlier: InitVar[Mapping[str, Mapping[str, Usage]] | None] = None
+    ended: InitVar[bool] = False
+    spent: bool = field(default=False, init=False)  # whether the budget has kept an item from being run
+
+    def __post_init__(self, earlier: Mapping[str, Mapping[str, Usage]] | None, ended: bool) -> None:
         self._meters = {role: Meter(usage) for role, usage in (earlier or {}).items()}
-        self._calls_before = self._calls() if ended else 0
-        self._cost_before = self._cost() if ended else 0.0
-        self._num_threads = num_threads
-        self._max_lm_calls = max_lm_calls
-        self._max_cost = max_cost
-        self.display_progress = display_progress
-        self.spent = False  # whether the budget has kept an item from being run
+        self._calls_before, self._cost_before = (self._calls(), self._cost()) if ended else (0, 0.0)
 
     def map(self, function: Callable[[T], R], items: Sequence[T], description: str) -> list[Outcome[R]]:
         """Apply `function` to all items.
@@ -95,22 +74,20 @@ class Runner:
         if not items:
             return []
         fatal: list[Exception] = []
-        failures = 0
-        lock = threading.Lock()
+        failures: list[Exception] = []
 
         def attempt(item: T) -> Outcome[R]:
-            nonlocal failures
-            if fatal or self._over_budget():
+            self.spent |= self.share_used() >= 1
+            if fatal or self.spent:
                 return Outcome(None, NOT_RUN)
             try:
                 return Outcome(function(item))
-            except AdapterParseError as error:
+            except dspy_errors.AdapterParseError as error:
                 return Outcome(None, f"unreadable reply: {brief(error.lm_response)}")
-            except LMError as error:
-                with lock:
-                    failures += 1
-                    if isinstance(error, HOPELESS) or failures > dspy.settings.max_errors:
-                        fatal.append(PLDError(f"The model {error.model} does not answer: {brief(error)}"))
+            except dspy_errors.LMError as error:
+                failures.append(error)
+                if isinstance(error, HOPELESS) or len(failures) > dspy.settings.max_errors:
+                    fatal.append(PLDError(f"The model {error.model} does not answer: {brief(error)}"))
                 return Outcome(None, brief(error))
             except Exception as error:
                 fatal.append(error)
@@ -121,7 +98,7 @@ class Runner:
         with progress_bar(self.display_progress) as progress:
             bar = progress.add_task(description, total=len(items))
             # timeout=0: DSPy would otherwise ask a slow model the same thing a second time.
-            executor = ParallelExecutor(num_threads=self._num_threads, disable_progress_bar=True, timeout=0)
+            executor = ParallelExecutor(num_threads=self.num_threads, disable_progress_bar=True, timeout=0)
             with dspy.context(disable_history=True):  # which would hold the pictures of thousands of prompts in memory
                 outcomes = executor.execute(attempt, items)
         if fatal:
@@ -139,10 +116,10 @@ class Runner:
     def share_used(self) -> float:
         """The share of the budget that is used, of whichever cap is nearer; 0 without caps."""
         shares = [0.0]
-        if self._max_lm_calls is not None:
-            shares.append((self._calls() - self._calls_before) / self._max_lm_calls)
-        if self._max_cost is not None:
-            shares.append((self._cost() - self._cost_before) / self._max_cost if self._max_cost else 1.0)
+        if self.max_lm_calls is not None:
+            shares.append((self._calls() - self._calls_before) / self.max_lm_calls)
+        if self.max_cost is not None:
+            shares.append((self._cost() - self._cost_before) / self.max_cost if self.max_cost else 1.0)
         return max(shares)
 
     def _calls(self) -> int:
@@ -150,7 +127,3 @@ class Runner:
 
     def _cost(self) -> float:
         return sum(meter.total().cost_usd or 0.0 for meter in list(self._meters.values()))
-
-    def _over_budget(self) -> bool:
-        self.spent |= self.share_used() >= 1
-        return self.spent

@@ -22,11 +22,12 @@ class Usage(BaseModel):
     cost_usd: float | None = None  # None where LiteLLM knows no price
 
     def __add__(self, other: "Usage") -> "Usage":
+        costs = [cost for cost in (self.cost_usd, other.cost_usd) if cost is not None]
         return Usage(
             calls=self.calls + other.calls,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
-            cost_usd=None if None in (self.cost_usd, other.cost_usd) else (self.cost_usd or 0) + (other.cost_usd or 0),
+            cost_usd=sum(costs) if len(costs) == 2 else None,
         )
 
 
@@ -56,7 +57,7 @@ class Meter(UsageTracker):
             self._parent.add_usage(lm, usage_entry)
 
     def child(self) -> "Meter":
-        """A meter of its own for a part of the work, whose calls are counted here too."""
+        """A meter for a part of the work, whose calls are counted here too."""
         return Meter(parent=self)
 
     def by_model(self) -> dict[str, Usage]:
@@ -64,22 +65,17 @@ class Meter(UsageTracker):
         with self._lock:
             return {model: usage.model_copy() for model, usage in self._by_model.items()}
 
-    def total(self, model: str | None = None) -> Usage:
-        """Everything counted so far, or of one model; no cost where one of the models has no known price."""
-        counted = {name: usage for name, usage in self.by_model().items() if model in (None, name)}
-        for name, usage in counted.items():
-            usage.cost_usd = price(name, usage.prompt_tokens, usage.completion_tokens, usage.calls)
-        return sum(counted.values(), start=Usage(cost_usd=0.0))
+    def total(self) -> Usage:
+        """Everything counted so far; no cost where one of the models has no known price."""
+        total = Usage(cost_usd=0.0)
+        for model, usage in self.by_model().items():
+            usage.cost_usd = price(model, usage.prompt_tokens, usage.completion_tokens, usage.calls)
+            total += usage
+        return total
 
 
 def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1) -> float | None:
-    """US dollars by LiteLLM's price list, without discounts for cached input.
-
-    Args:
-        model: its name.
-        prompt_tokens: of all calls.
-        completion_tokens: of all calls.
-        calls: of mean length are priced, since with some models a long one costs more a token.
+    """US dollars by LiteLLM's price list for so many calls of mean length, without discounts for cached input.
 
     Returns:
         None where LiteLLM does not know the model; it takes some that are newer than its list to be free.
@@ -91,7 +87,8 @@ def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1
     litellm.suppress_debug_info = True  # it prints advice about models that it does not know
     try:
         counts = (prompt_tokens, completion_tokens)
-        means = [max(round(tokens / max(calls, 1)), 1) for tokens in counts]  # LiteLLM takes whole numbers only
+        # with some models a long call costs more a token; LiteLLM takes whole numbers only
+        means = [max(round(tokens / max(calls, 1)), 1) for tokens in counts]
         prices = litellm.cost_per_token(model, *means)
         cost = sum(price / mean * tokens for price, mean, tokens in zip(prices, means, counts, strict=True))
     except Exception:  # LiteLLM raises several unrelated types for a model that it cannot place
