@@ -13,6 +13,7 @@ os.environ["HOME"] = os.environ["USERPROFILE"] = _HOME.name
 os.environ["DSPY_CACHEDIR"] = f"{_HOME.name}/dspy"
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the generated sample
     os.environ["XDG_CACHE_HOME"] = f"{_HOME.name}/cache"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
