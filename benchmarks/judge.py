@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pld_dspy.datasets import load
 from pld_dspy.metrics import L3Score
-from pld_dspy.models.naming import language_model
+from pld_dspy.models import language_model
 from pld_dspy.run.folder import read_lines
 from pld_dspy.run.runner import Runner
 from pld_dspy.student.evaluation import Scored

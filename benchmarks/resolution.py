@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dspy
-from pld_dspy.programs import SPIQA, ScienceQA
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
@@ -31,10 +30,11 @@ from rich.table import Table
 from pld_dspy import PLDTeleprompter, RuleSet
 from pld_dspy.clustering import tfidf
 from pld_dspy.datasets import load
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.rehearsal import rehearsal_lm
 from pld_dspy.rehearsal.skills import SKILLS
 from pld_dspy.resolution.diagnosis import by_likeness
-from pld_dspy.resolution.use import measure_use
+from pld_dspy.resolution.rule_use import measure_use
 from pld_dspy.run.runner import Runner
 from pld_dspy.run.usage import count_tokens
 from pld_dspy.student.evaluation import Evaluator

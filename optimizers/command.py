@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pld_dspy.cli import options as opt
+from pld_dspy.cli.arguments import Describing, resumable, show, student_model, task_of
+from pld_dspy.errors import PLDError
+from pld_dspy.models import language_model
 from pld_dspy.optimizers.comparison import compare as run
 from pld_dspy.optimizers.registry import find_optimizers
 from pld_dspy.optimizers.report import write_report
 from pld_dspy.optimizers.tables import comparison_table
-
-from pld_dspy.cli import options as opt
-from pld_dspy.cli.arguments import described_usage, describer_model, resumable, show, student_model, task_of
-from pld_dspy.errors import PLDError
-from pld_dspy.models.naming import language_model
-from pld_dspy.run.runner import Runner
 
 Names = Annotated[str | None, typer.Option(help="Which ones, by commas, as uncompiled,gepa,pld; all installed ones.")]
 Seeds = Annotated[str, typer.Option(help="Of the optimizers, by commas, as 0,1,2.")]
@@ -56,13 +55,10 @@ def compare(
     numbers = _numbers(seeds)
     teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), data_seed)
     student_lm = student_model(student, student_api_base, student_setting, data_seed)
-    describing = Runner(num_threads, display_progress=True)
-    describe = describer_model(describer, describer_api_base, folder, describing)
-    task = task_of(
-        program, data, {"train": train, "val": val, "test": test}, data_seed, modality, program_setting, data_setting,
-        bad_images, describe,
-    )  # fmt: skip
-    task = replace(task, usage=described_usage(describing))
+    describing = Describing(describer, describer_api_base, folder, num_threads)
+    sizes, figures = {"train": train, "val": val, "test": test}, (modality, bad_images, describing.describe)
+    task = task_of(program, data, sizes, data_seed, program_setting, data_setting, *figures)
+    task = replace(task, usage=describing.usage())
     units, questions = len(chosen) * len(numbers), len(task.examples["test"])
     print(
         f"{units} compiles of at most {max_lm_calls:,} calls each, and {units} tests of {questions:,} questions; "

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import dspy
 from filelock import FileLock, Timeout
+from rich.progress import Progress, TaskID
+
+from pld_dspy.errors import PLDError
+from pld_dspy.examples import fingerprint
+from pld_dspy.experiment import Task
+from pld_dspy.models import described
 from pld_dspy.optimizers.recording import Phase
 from pld_dspy.optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer, ordered
 from pld_dspy.optimizers.results import Comparison, Result, Row
 from pld_dspy.optimizers.statistics import Scores, corrected, interval, paired_test, pareto_front
 from pld_dspy.optimizers.unit import Unit
-from rich.progress import Progress, TaskID
-
-from pld_dspy.errors import PLDError
-from pld_dspy.examples import fingerprint
-from pld_dspy.experiment.compiling import Task
-from pld_dspy.models.naming import described
 from pld_dspy.progress import progress_bar
 from pld_dspy.run.configuration import described_data, described_metric
 from pld_dspy.run.folder import RunFolder

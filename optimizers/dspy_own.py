@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import dspy
-from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
 
 from pld_dspy.examples import rationale
+from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
 from pld_dspy.student.evaluation import PASSED, in_words
 
 LEAST_SCORED = 20  # training examples: on fewer, instructions score alike

@@ -11,7 +11,6 @@ from pld_dspy.optimizers.pictures import comparison_pictures
 from pld_dspy.optimizers.registry import METHOD
 from pld_dspy.optimizers.results import Comparison, Contrast, Row, Told
 from pld_dspy.optimizers.tables import described, distinct, notice, p_value, points, result_line, span, standing
-
 from pld_dspy.report.page import LONGEST, environment
 from pld_dspy.rules.wording import sound
 

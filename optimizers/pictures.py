@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pld_dspy.optimizers.averages import by_group, compiling, groups_of, per_question, roles
 from pld_dspy.optimizers.registry import BASELINE
 from pld_dspy.optimizers.results import Comparison, Row
-
 from pld_dspy.report.page import short
 from pld_dspy.report.pictures import ACCENT, MUTED, Picture, data_uri, quietly
 

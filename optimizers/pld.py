@@ -1,22 +1,20 @@
 """Prompt-level distillation as rows of the comparison: after clustering only, complete, and without a teacher."""
 
-from typing import Any
-
 import dspy
-from pld_dspy.optimizers.registry import Job, Optimizer
 
 from pld_dspy import PLDTeleprompter
+from pld_dspy.optimizers.registry import Job, Optimizer
+from pld_dspy.run import Budget
 
 
-def _compiled(job: Job, teacher: str | None = None, **settings: Any) -> dspy.Module:
+def _compiled(job: Job, teacher: str | None = None, max_iterations: int | None = None) -> dspy.Module:
     teleprompter = PLDTeleprompter(
         job.metric,
         job.teacher_lm,
         num_threads=job.num_threads,
-        max_lm_calls=job.max_lm_calls,
+        budget=Budget(max_iterations=max_iterations, max_lm_calls=job.max_lm_calls),
         log_dir=job.folder,
         seed=job.seed,
-        **settings,
     )
     return teleprompter.compile(job.student, trainset=job.trainset, valset=job.valset, teacher=teacher)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
+
 from pld_dspy.optimizers.prefixes import flattened
 from pld_dspy.optimizers.recording import described
 from pld_dspy.optimizers.results import PredictorPrompt

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import dspy
 from dspy.utils.exceptions import LMConfigurationError, LMError, LMInvalidRequestError, LMUnsupportedFeatureError
 from dspy.utils.usage_tracker import UsageTracker
-from pld_dspy.optimizers.prefixes import Prefixes, flattened
-from pld_dspy.optimizers.results import PerQuestion, RoleUsage
 from pydantic import BaseModel
 
+from pld_dspy.optimizers.prefixes import Prefixes, flattened
+from pld_dspy.optimizers.results import PerQuestion, RoleUsage
 from pld_dspy.run.folder import append_line, read_lines
 from pld_dspy.run.runner import HOPELESS
 from pld_dspy.run.usage import price

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dspy
-from pld_dspy.optimizers.registry import BASELINE, METHOD
-from pld_dspy.optimizers.results import Comparison, Contrast, Reply, Row
-from pld_dspy.optimizers.unit import Unit
 
 from pld_dspy.datasets.images import encode, figures_of
 from pld_dspy.examples import example_id
-from pld_dspy.experiment.compiling import Task
+from pld_dspy.experiment import Task
+from pld_dspy.optimizers.registry import BASELINE, METHOD
+from pld_dspy.optimizers.results import Comparison, Contrast, Reply, Row
+from pld_dspy.optimizers.unit import Unit
 from pld_dspy.run.folder import RunFolder
 from pld_dspy.student.evaluation import Scored, in_words
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from pld_dspy.optimizers.averages import per_question
 from pld_dspy.optimizers.results import PairedTest, Row
-
 from pld_dspy.statistics import bootstrap_interval, compare, holm
 from pld_dspy.statistics import pareto_front as on_front
 
@@ -16,8 +16,8 @@ def paired_test(reference: Scores, scores: Scores) -> PairedTest | None:
     """Compare two optimizers on the same questions.
 
     With one seed in common, right and wrong answers are compared by McNemar's exact test; with several, and for graded
-    scores, each question's means over those seeds are, by the sign-flip test that generalises it. So what is generalised
-    to is other questions, not other seeds.
+    scores, each question's means over those seeds are, by the sign-flip test that generalises it. So what it speaks
+    of is other questions, not other seeds.
 
     Args:
         reference: the one compared with.

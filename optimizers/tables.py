@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from pld_dspy.optimizers.averages import compiling, per_question
-from pld_dspy.optimizers.registry import BASELINE
-from pld_dspy.optimizers.results import Comparison, PairedTest, Row
 from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pld_dspy.optimizers.averages import compiling, per_question
+from pld_dspy.optimizers.registry import BASELINE
+from pld_dspy.optimizers.results import Comparison, PairedTest, Row
 from pld_dspy.report.page import short
 from pld_dspy.report.tables import SIMULATED, cost, percent
 

@@ -13,13 +13,13 @@ from typing import TextIO
 
 import dspy
 import numpy as np
+
+from pld_dspy.errors import PLDError, brief
+from pld_dspy.experiment import Task
 from pld_dspy.optimizers.prompts import told_by
 from pld_dspy.optimizers.recording import Phase, Recorder, recorded
 from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
 from pld_dspy.optimizers.results import GroupScore, Result, Told
-
-from pld_dspy.errors import PLDError, brief
-from pld_dspy.experiment.compiling import Task
 from pld_dspy.run.folder import append_line, read_lines
 from pld_dspy.run.runner import Runner
 from pld_dspy.student.evaluation import Evaluation, Evaluator, Scored, program_fingerprint

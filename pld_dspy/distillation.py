@@ -1,44 +1,87 @@
-"""What a compile found out."""
+"""Phase 4: which version of the rules a compile returns, and what it found out."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pld_dspy.rules import RuleSet
+import dspy
 
-if TYPE_CHECKING:
-    from pld_dspy.clustering import Clustering
-    from pld_dspy.rules.steps import Step
-    from pld_dspy.run.usage import Usage
-    from pld_dspy.student.coverage import Coverage
-    from pld_dspy.synthesis.candidates import Candidate
+from pld_dspy.clustering import Clustering
+from pld_dspy.context import Compile, Version
+from pld_dspy.rules import RuleSet, Step
+from pld_dspy.run import Usage
+from pld_dspy.student import Coverage, coverage
+from pld_dspy.synthesis import Candidate
 
 
-@dataclass(frozen=True)
-class Version:
-    """A state of the rules, by predictor, and its validation score; None while it is not known."""
+@dataclass
+class Findings:
+    """What the phases have come to so far; a budget may end them anywhere."""
 
-    rules: dict[str, RuleSet]
-    score: float | None = None
+    student_score: float | None = None  # of the student as it came, on validation
+    clusterings: dict[str, Clustering] = field(default_factory=dict)  # by predictor name
+    candidates: list[Candidate] = field(default_factory=list)  # the clusterings whose rules were validated
 
 
 @dataclass(frozen=True)
 class Distillation:
     """What a compile found out; the compiled program carries it as `.pld`."""
 
-    rules: dict[str, RuleSet]  # by predictor name
-    in_prompt: dict[str, RuleSet]  # those of them that fit the token budget
+    rules: Mapping[str, RuleSet]  # by predictor name
+    in_prompt: Mapping[str, RuleSet]  # those of them that fit the token budget
     returned: str  # which program came back, and why, in a sentence
-    steps: "list[Step]"  # every decision of conflict resolution
-    validation: dict[str, float]  # score of the student as it came, with the clustered rules, and as returned
-    usage: "dict[str, Usage]"  # by role, teacher and student
+    steps: Sequence[Step]  # every decision of conflict resolution
+    validation: Mapping[str, float]  # score of the student as it came, with the clustered rules, and as returned
+    usage: Mapping[str, Usage]  # by role, teacher and student
     budget_spent: bool
-    models: dict[str, str]  # by role
-    clusterings: "dict[str, Clustering]"  # what the search found, by predictor name
-    candidates: "list[Candidate]"  # the clusterings whose rules were validated
-    coverage: "Coverage"  # of the training examples by the rules in the prompt
+    models: Mapping[str, str]  # by role
+    clusterings: Mapping[str, Clustering]  # what the search found, by predictor name
+    candidates: Sequence[Candidate]  # the clusterings whose rules were validated
+    coverage: Coverage  # of the training examples by the rules in the prompt
 
 
-def best_version(student: float | None, versions: list[Version], last: bool = False) -> tuple[Version, str]:
+def finish(context: Compile, findings: Findings, last: bool) -> dspy.Module:
+    """The best program on the validation set, or the last one, with what there is to know of it.
+
+    Args:
+        context: of the compile.
+        findings: of its phases.
+        last: return the last version whatever its score, as a loop without a gate does.
+
+    Returns:
+        The program, with a `Distillation` as its `.pld`; the run folder holds both.
+    """
+    spent = context.runner.spent
+    version, returned = best_version(findings.student_score, context.versions, last)
+    if spent:
+        returned += " The budget ended the compile before it was through."
+    clustered = next((candidate.score for candidate in findings.candidates if candidate.chosen), None)
+    stages = {"student": findings.student_score, "clustered": clustered, "compiled": version.score}
+    in_prompt = context.in_prompt(version.rules)
+    program = context.build(version.rules)
+    program._compiled = True
+    program.pld = Distillation(
+        rules=version.rules,
+        in_prompt=in_prompt,
+        returned=returned,
+        steps=context.steps,
+        validation={stage: score for stage, score in stages.items() if score is not None},
+        usage={role: context.runner.meter(role).total() for role in ("teacher", "student")},
+        budget_spent=spent,
+        models={
+            "teacher": context.teacher_lm.model if context.teacher else "no model",
+            "student": context.student_lm.model,
+        },
+        clusterings=findings.clusterings,
+        candidates=findings.candidates,
+        coverage=coverage(in_prompt, context.trainset, context.strata),
+    )
+    context.folder.write_program(program)
+    context.folder.write("coverage.json", program.pld.coverage)
+    context.folder.status("budget spent" if spent else "finished", context.runner.usage())
+    return program
+
+
+def best_version(student: float | None, versions: Sequence[Version], last: bool = False) -> tuple[Version, str]:
     """What a compile returns: of the student as it came and all validated versions, the one with the best score.
 
     Of versions with equal scores it is the latest, which has most repairs. Rules have to beat the student as it came,
@@ -47,7 +90,7 @@ def best_version(student: float | None, versions: list[Version], last: bool = Fa
     Args:
         student: validation score of the student as it came.
         versions: the clustered rules and what was accepted since, in this order.
-        last: return the last version whatever its score, as a loop without a gate does.
+        last: return the last version whatever its score.
 
     Returns:
         The version, with no rules for the student as it came, and a sentence about the choice.

@@ -1,8 +1,10 @@
 """The teacher: the questions that a large model is asked. Their wording is what the method's quality rests on."""
 
+from collections.abc import Sequence
+
 import dspy
 
-from pld_dspy.rules.edits import Edit
+from pld_dspy.rules import OPERATIONS, Edit, Operation
 
 
 class ExtractRule(dspy.Signature):
@@ -32,6 +34,33 @@ class ExtractRule(dspy.Signature):
     rule: str = dspy.OutputField(desc="one general rule: if ..., check ...: this means ..., that means ...")
 
 
+class RewriteRationale(dspy.Signature):
+    """You are a teacher. You get an explanation that came with questions of a small model's task: a lecture on what one
+    has to know, or the solution of one question. You do not see the questions and their figures. Rewrite the
+    explanation as ONE rule, a short check with which the small model answers questions of this kind at once, without
+    thinking step by step.
+
+    First say which part of the explanation decides the answer. If a right answer is given, it is the part about this
+    answer, and what tells it from the other terms that the explanation names. Then write the rule:
+    - It begins with how to recognise the kind of question ("If the question asks ...", "If the figure shows ...").
+    - It names the one thing to check: which words in the text, or what to look at in the figure (which label, axis,
+      colour, arrow, size, position, count).
+    - It says what follows in each case, with the definitions that are needed to decide.
+    - It says nothing that the explanation does not say, and leaves out what does not help to decide.
+    - It stays true for other questions: no name, person, place, object, number or quotation of a single example, nor
+      what happens to be the answer of one.
+    - It holds one idea in one or two sentences, at most 50 words.
+    - It never mentions the letter or the position of an option."""
+
+    task: str = dspy.InputField(desc="what the small model is told to do")
+    kind: str = dspy.InputField(desc="the kind of question, as the data name it; may be empty")
+    rationale: str = dspy.InputField(desc="the explanation that came with the data")
+    answer: str = dspy.InputField(desc="a right answer that the explanation is about; may be empty")
+    refused: str = dspy.InputField(desc="a rule that you wrote before and why it cannot be used; empty at first")
+    reasoning: str = dspy.OutputField(desc="which part of the explanation decides the answer, in one or two sentences")
+    rule: str = dspy.OutputField(desc="one general rule: if ..., check ...: this means ..., that means ...")
+
+
 class SynthesiseRule(dspy.Signature):
     """Several rules were written down from different examples of the same kind of question. Write the ONE rule that
     replaces them all for a small model that answers at once, without thinking step by step.
@@ -54,12 +83,7 @@ class ResolveConflicts(dspy.Signature):
     For each wrong answer find the cause: a rule is wrong, a rule is unclear or too broad, two rules contradict each
     other, a rule stands behind one that fits less well, or no rule covers this kind of question. Then propose edits of
     the rules:
-    - revise: one id, and a new text that mends the rule;
-    - add: no ids, and the text of a rule for a kind of question that no rule covers;
-    - merge: two or more ids, and one text that replaces these rules;
-    - split: one id, and two or more texts that replace this rule;
-    - delete: the ids of rules that mislead;
-    - reorder: two or more ids, in the order in which the model should read these rules.
+    {operations}
 
     Each edit is tried by itself. Change as little as possible: the rules behind the right answers must go on working. A
     text is a general rule: how to recognise the kind of question, the one thing to check in the text or the figure, and
@@ -111,17 +135,25 @@ class Teacher(dspy.Module):
     Each predictor starts with demonstrations about road traffic, which is in neither benchmark: small teachers copy the
     form of a good rule more readily than they follow its description. Pass a subclass, or an instance with other
     signatures or demonstrations, as `compile(..., teacher=...)` to teach in other words; the field names are what the
-    phases rely on. Source: Badhe & Shah, arXiv:2602.21103, for the first three.
+    phases rely on. Source: Badhe & Shah, arXiv:2602.21103, for `extract`, `synthesise` and `resolve`.
+
+    Args:
+        operations: kinds of edits that it may propose besides the built-in ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Sequence[Operation] = ()) -> None:
         super().__init__()
+        OPERATIONS.update({operation.name: operation for operation in operations})
+        listed = ";\n".join(f"- {operation.name}: {operation.usage}" for operation in OPERATIONS.values())
+        resolve = ResolveConflicts.with_instructions(ResolveConflicts.instructions.format(operations=f"{listed}."))
         self.extract = dspy.Predict(ExtractRule)
+        self.rewrite = dspy.Predict(RewriteRationale)
         self.synthesise = dspy.Predict(SynthesiseRule)
-        self.resolve = dspy.Predict(ResolveConflicts)
+        self.resolve = dspy.Predict(resolve)
         self.contradictions = dspy.Predict(FindContradictions)
         self.compress = dspy.Predict(CompressRules)
         self.extract.demos = list(EXTRACTED)
+        self.rewrite.demos = [REWRITTEN]
         self.synthesise.demos = [SYNTHESISED]
         self.resolve.demos = [RESOLVED]
         self.contradictions.demos = [CONTRADICTING]
@@ -166,6 +198,21 @@ EXTRACTED = (
         question_kind="whether to go at a traffic light",
         rule=_LAMPS,
     ),
+)
+REWRITTEN = dspy.Example(
+    task=_TASK,
+    kind="signs and their meaning",
+    rationale="Traffic signs were first put up for carriages. Today most countries use the same signs, so that drivers "
+    "know them abroad. Signs differ in shape. An octagon means that you must stop. For example, Ahmed meets one at the "
+    "railway crossing in Elm Street. A triangle that points down means that you must give way. A circle orders "
+    "something.",
+    answer="a triangle that points down",
+    refused="If Ahmed meets a sign at a railway crossing, it is an octagon.\nCannot be used: the rule names Ahmed from "
+    "its example.",
+    reasoning="The shape of a sign decides what it means. A triangle that points down means to give way; an octagon "
+    "and a circle mean something else.",
+    rule="If the question asks for the sign with a given meaning, go by its shape: a triangle that points down means "
+    "give way, an octagon means stop, a circle means an order.",
 )
 SYNTHESISED = dspy.Example(
     task=_TASK,

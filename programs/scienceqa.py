@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
-from pld_dspy.programs.demonstrations import as_asked
 
 from pld_dspy.datasets import load
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.scienceqa import LETTERS, parse_letter, scienceqa_breakdown
+from pld_dspy.programs.demonstrations import as_asked
 from pld_dspy.settings import one_of, truth_value
 from pld_dspy.student.evaluation import Scored
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import dspy
 from dspy.evaluate.metrics import f1_score
-from pld_dspy.programs.demonstrations import as_asked
 
 from pld_dspy.datasets import load
 from pld_dspy.datasets.spiqa import MODALITIES
 from pld_dspy.errors import PLDError
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.spiqa import parse_figure, spiqa_breakdown
+from pld_dspy.programs.demonstrations import as_asked
 from pld_dspy.settings import one_of, truth_value
 from pld_dspy.student.evaluation import Scored
 

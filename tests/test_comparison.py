@@ -3,12 +3,12 @@ import shutil
 
 import dspy
 import pytest
-from pld_dspy.optimizers.comparison import compare
-from pld_dspy.optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer
 from scripted import examples, scripted
 
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment.compiling import Task
+from pld_dspy.experiment import Task
+from pld_dspy.optimizers.comparison import compare
+from pld_dspy.optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer
 from pld_dspy.run.folder import RunFolder
 
 SPLITS = {"train": examples(4), "val": examples(2), "test": examples(12)}

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 from compared import PNG, REASON, compared, comparison, contrast, many, result, row, told, uncompiled
+
 from pld_dspy.optimizers.page import comparison_page
 from pld_dspy.optimizers.pictures import comparison_pictures
 from pld_dspy.optimizers.results import GroupScore, PredictorPrompt, Reply
 from pld_dspy.optimizers.tables import RULES_ONLY
-
 from pld_dspy.report.page import LONGEST
 from pld_dspy.report.tables import SIMULATED
 

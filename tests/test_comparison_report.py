@@ -5,13 +5,13 @@ import io
 
 import pytest
 from PIL import Image
+
+from pld_dspy.errors import PLDError
+from pld_dspy.experiment import load_task
 from pld_dspy.optimizers.comparison import compare
 from pld_dspy.optimizers.registry import BASELINE, METHOD, find_optimizers
 from pld_dspy.optimizers.report import THUMBNAIL, contrasts, write_report
 from pld_dspy.optimizers.results import Row
-
-from pld_dspy.errors import PLDError
-from pld_dspy.experiment.compiling import load_task
 from pld_dspy.rehearsal import rehearsal_lm
 from pld_dspy.student.evaluation import Scored
 

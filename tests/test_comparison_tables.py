@@ -2,11 +2,11 @@ import io
 
 import pytest
 from compared import REASON, compared, comparison, row, uncompiled
+from rich.console import Console
+
 from pld_dspy.optimizers.averages import by_group, compiling, groups_of, per_question
 from pld_dspy.optimizers.results import RoleUsage
 from pld_dspy.optimizers.tables import RULES_ONLY, comparison_table, distinct, p_value, points, result_line, standing
-from rich.console import Console
-
 from pld_dspy.report.tables import SIMULATED
 from pld_dspy.run.usage import Usage
 

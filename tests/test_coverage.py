@@ -1,10 +1,10 @@
 import dspy
 import pytest
-from pld_dspy.programs import SPIQA, ScienceQA
 from rich.console import Console
 
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.report.tables import coverage_table
 from pld_dspy.rules import RuleSet
 from pld_dspy.student.coverage import Coverage, Share, coverage, shortened, strata_of

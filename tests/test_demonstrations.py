@@ -4,7 +4,7 @@ import dspy
 import pytest
 from dspy.lm15 import Message, Response, TextPart, Usage
 
-from pld_dspy.experiment.compiling import load_task
+from pld_dspy.experiment import load_task
 
 
 class Listening:

@@ -1,10 +1,10 @@
 import dspy
 import pytest
 from dspy.lm15 import ContextLengthError
-from pld_dspy.programs import ScienceQA
 from scripted import examples, scripted
 
 from pld_dspy.errors import PLDError
+from pld_dspy.programs import ScienceQA
 from pld_dspy.rules import RuleSet
 from pld_dspy.run.runner import BudgetSpent, Runner
 from pld_dspy.student.evaluation import Evaluator, exact_match, in_words, program_fingerprint

@@ -1,10 +1,10 @@
 import dspy
 import pytest
-from pld_dspy.programs import ScienceQA
 from scripted import examples, scripted
 
 from pld_dspy.errors import PLDError
 from pld_dspy.extraction.lessons import ATTEMPTS, Lesson, extract, lesson
+from pld_dspy.programs import ScienceQA
 from pld_dspy.run.runner import Runner
 from pld_dspy.teacher import Teacher
 

@@ -1,6 +1,6 @@
 import dspy
-from pld_dspy.programs import SPIQA, ScienceQA
 
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.rules.ruleset import HEADER, RuleSet
 from pld_dspy.student.instructions import instruct
 

@@ -2,7 +2,7 @@ import dspy
 import pytest
 
 from pld_dspy.errors import PLDError
-from pld_dspy.models.naming import described, language_model
+from pld_dspy.models import described, in_process, language_model, simulated
 
 
 def test_settings_are_sent_and_typed():
@@ -75,3 +75,18 @@ def test_a_run_is_told_by_all_settings_but_keys_and_addresses():
     assert "stop=['.']" in told
     assert "secret" not in told
     assert "http" not in told
+
+
+@pytest.mark.parametrize(
+    ("model", "is_simulated", "is_in_process"),
+    [
+        ("rehearsal", True, True),
+        ("rehearsal:seed=3,error_rate=0.5", True, True),
+        ("hf:rehearsal", False, True),
+        ("ocr", False, True),
+        ("openai/rehearsal", False, False),
+        ("openai/ocr", False, False),
+    ],
+)
+def test_names_tell_what_is_simulated_and_what_runs_here(model, is_simulated, is_in_process):
+    assert (simulated(model), in_process(model)) == (is_simulated, is_in_process)

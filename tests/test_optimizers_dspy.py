@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from dspy.lm15 import ContextLengthError
 from PIL import Image
-from pld_dspy.optimizers import dspy_own
-from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer
 from scripted import examples, scripted
 
-from pld_dspy.experiment.compiling import load_task
+from pld_dspy.experiment import load_task
+from pld_dspy.optimizers import dspy_own
+from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer
 from pld_dspy.rehearsal import rehearsal_lm
 from pld_dspy.rehearsal.prompt import read_prompt
 from pld_dspy.student.evaluation import exact_match, in_words, program_fingerprint

@@ -13,7 +13,7 @@ from matplotlib import pyplot
 
 from pld_dspy.clustering import search_clusters
 from pld_dspy.distillation import Distillation
-from pld_dspy.experiment.compiling import BeforeAfter, Summary
+from pld_dspy.experiment import BeforeAfter, Summary
 from pld_dspy.report.page import LONGEST, compile_page
 from pld_dspy.report.pictures import study_pictures
 from pld_dspy.report.tables import SIMULATED

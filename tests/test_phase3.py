@@ -6,18 +6,18 @@ import statistics
 
 import dspy
 import pytest
-from pld_dspy.programs import SPIQA, ScienceQA
 from sklearn.cluster import DBSCAN
 
 from pld_dspy import PLDError, PLDTeleprompter, RuleSet
 from pld_dspy.clustering import tfidf
 from pld_dspy.datasets import load
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.rehearsal import rehearsal_lm
 from pld_dspy.rehearsal.prompt import read_prompt
 from pld_dspy.rehearsal.skills import SKILLS
+from pld_dspy.resolution import Resolution
 from pld_dspy.resolution.diagnosis import by_likeness
-from pld_dspy.resolution.loop import Resolution
-from pld_dspy.resolution.use import measure_use
+from pld_dspy.resolution.rule_use import measure_use
 from pld_dspy.run.runner import Runner
 from pld_dspy.run.usage import count_tokens
 from pld_dspy.student.evaluation import Evaluator

@@ -1,10 +1,10 @@
 import dspy
-from pld_dspy.programs import SPIQA, ScienceQA
 
 from pld_dspy import PLDTeleprompter
 from pld_dspy.datasets import load
 from pld_dspy.experiment.plan import plan
-from pld_dspy.resolution.loop import Resolution
+from pld_dspy.programs import SPIQA, ScienceQA
+from pld_dspy.resolution import Resolution
 from pld_dspy.run.budgets import Budget
 from pld_dspy.run.runner import Runner
 from pld_dspy.student.evaluation import Evaluator

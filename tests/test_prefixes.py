@@ -3,9 +3,9 @@ import pytest
 from dspy.lm15 import Message, Request
 from hypothesis import given
 from hypothesis import strategies as st
-from pld_dspy.optimizers.prefixes import Prefixes, flattened
 
 from pld_dspy.experiment.plan import TOKENS_PER_IMAGE
+from pld_dspy.optimizers.prefixes import Prefixes, flattened
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 OTHER = {"type": "image_url", "image_url": {"url": "data:image/png;base64,BBBB"}}

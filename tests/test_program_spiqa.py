@@ -2,12 +2,12 @@ import json
 
 import dspy
 import pytest
-from pld_dspy.programs.spiqa import SPIQA
 from scripted import scripted
 
 from pld_dspy.datasets.spiqa import MODALITIES
 from pld_dspy.errors import PLDError
 from pld_dspy.metrics.spiqa import parse_figure
+from pld_dspy.programs.spiqa import SPIQA
 
 CAPTIONS = ["Fig. 4 A plot.", "Table 1 Scores.", "Fig. 1 A sketch."]
 PIXEL = (

@@ -2,13 +2,13 @@ import dspy
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pld_dspy.programs import ScienceQA
 from scripted import scripted
 
 from pld_dspy.datasets import load
 from pld_dspy.errors import PLDError
 from pld_dspy.extraction.lessons import Lesson, extract, lesson
 from pld_dspy.extraction.rationales import REWRITTEN, WORDS, RationaleTeacher, from_rationales
+from pld_dspy.programs import ScienceQA
 from pld_dspy.rules.wording import flaw, leak
 from pld_dspy.run.runner import Runner
 from pld_dspy.teacher import Teacher

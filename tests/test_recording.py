@@ -18,6 +18,7 @@ from dspy.lm15 import (
 )
 from dspy.utils.exceptions import LMAuthError, LMError
 from dspy.utils.usage_tracker import UsageTracker
+
 from pld_dspy.optimizers.recording import IN_JSON, CapReached, Recorder, recorded
 
 IMAGE = dspy.Image("data:image/png;base64,iVBORw0KGgo=")

@@ -5,10 +5,10 @@ import re
 import dspy
 import pytest
 from dspy.utils.exceptions import ContextWindowExceededError
-from pld_dspy.programs import SPIQA, ScienceQA
 
 from pld_dspy import PLDTeleprompter
 from pld_dspy.datasets import load
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.rehearsal import RehearsalEngine, rehearsal_lm
 from pld_dspy.rehearsal.skills import SKILLS
 from pld_dspy.rules.wording import flaw

@@ -7,12 +7,12 @@ import sys
 import dspy
 import optuna
 import pytest
-from pld_dspy.programs import ScienceQA
 from scripted import examples, scripted
 
 from pld_dspy import PLDError, PLDTeleprompter
 from pld_dspy.clustering import search, tfidf
 from pld_dspy.datasets import load
+from pld_dspy.programs import ScienceQA
 from pld_dspy.rehearsal import rehearsal_lm
 
 

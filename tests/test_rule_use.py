@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pld_dspy.resolution.use import measure_use
+from pld_dspy.resolution.rule_use import measure_use
 from pld_dspy.rules import RuleSet, RuleUse
 
 

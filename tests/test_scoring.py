@@ -5,14 +5,14 @@ import math
 import dspy
 import pytest
 from dspy.lm15 import Message, Response, TextPart, TokenLogprob, TopLogprob, Usage
-from pld_dspy.programs import SPIQA, ScienceQA
 from rich.console import Console
 from scripted import scripted
 
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment.compiling import Task, load_program, load_task
+from pld_dspy.experiment import Task, load_program, load_task
 from pld_dspy.experiment.scoring import score
 from pld_dspy.metrics import overlap_scores
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.report.tables import score_table
 
 

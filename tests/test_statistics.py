@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pld_dspy.optimizers.results import PairedTest, Row
-from pld_dspy.optimizers.statistics import corrected, interval, paired_test, pareto_front
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
+from pld_dspy.optimizers.results import PairedTest, Row
+from pld_dspy.optimizers.statistics import corrected, interval, paired_test, pareto_front
 from pld_dspy.statistics import holm
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)

@@ -5,14 +5,14 @@ from typing import NamedTuple
 import dspy
 import pytest
 from dspy.lm15 import TransportError
-from pld_dspy.programs import SPIQA, ScienceQA
 from scripted import examples, scripted
 from sklearn.cluster import DBSCAN
 
 from pld_dspy import PLDError, PLDTeleprompter, Teacher
 from pld_dspy.datasets import load
+from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.rehearsal import rehearsal_lm
-from pld_dspy.resolution.loop import Resolution
+from pld_dspy.resolution import Resolution
 from pld_dspy.run.runner import Runner
 from pld_dspy.student.evaluation import Evaluator
 

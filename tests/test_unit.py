@@ -8,12 +8,12 @@ import dspy
 import numpy as np
 import pytest
 from dspy.lm15 import ContextLengthError, RateLimitError
-from pld_dspy.optimizers.registry import CannotRun, Optimizer
-from pld_dspy.optimizers.unit import Unit
 from scripted import ScriptedEngine, examples
 
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment.compiling import Task
+from pld_dspy.experiment import Task
+from pld_dspy.optimizers.registry import CannotRun, Optimizer
+from pld_dspy.optimizers.unit import Unit
 from pld_dspy.student.evaluation import program_fingerprint
 
 

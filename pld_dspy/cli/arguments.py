@@ -10,14 +10,14 @@ import dspy
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
-from pld_dspy.clustering import Embedder
 from pld_dspy.datasets.describe import Describer, described_by, read_by_ocr
+from pld_dspy.embedders import Embedder
 from pld_dspy.embedders import embedder as embedder_by_name
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment.compiling import Task, load_task
-from pld_dspy.models.naming import language_model
-from pld_dspy.run.runner import Runner
-from pld_dspy.run.usage import Usage
+from pld_dspy.experiment import Task, load_task
+from pld_dspy.experiment.plan import StandIn
+from pld_dspy.models import language_model, simulated
+from pld_dspy.run import Budget, Runner, Usage
 from pld_dspy.settings import parse_settings
 
 Result = TypeVar("Result", bound=BaseModel)
@@ -28,7 +28,7 @@ def student_model(name: str, api_base: str | None, settings: list[str] | None, s
     """The student's model: deterministic and brief unless its settings say otherwise."""
     given = settings or []
     keys = {setting.partition("=")[0] for setting in given}
-    defaults = [] if name == "rehearsal" else [pair for pair in STUDENT_SETTINGS if pair.partition("=")[0] not in keys]
+    defaults = [] if simulated(name) else [pair for pair in STUDENT_SETTINGS if pair.partition("=")[0] not in keys]
     return language_model("student", name, api_base, [*defaults, *given], seed)
 
 
@@ -50,18 +50,43 @@ def resumable(folder: Path | None, option: str = "--log-dir") -> Iterator[None]:
         raise
 
 
-def describer_model(name: str | None, api_base: str | None, folder: Path, runner: Runner) -> Describer | None:
-    """Who describes figures, if somebody is named; its descriptions are kept beside the folder."""
-    if name is None:
-        return None
-    write = read_by_ocr() if name == "ocr" else described_by(language_model("describer", name, api_base))
-    return Describer(write, folder.parent / "descriptions.jsonl", runner)
+class Describing:
+    """Who describes figures, if somebody is named, and what that takes.
 
+    Args:
+        name: a model that sees, or "ocr"; None for nobody.
+        api_base: address of its server.
+        folder: its descriptions are kept beside it.
+        num_threads: calls side by side.
+        budget: its caps hold here too.
+        dry_run: only count figures.
+    """
 
-def described_usage(describing: Runner) -> dict[str, Usage]:
-    """What describing figures took, by role; nothing where no model was asked."""
-    used = describing.teacher.total()
-    return {"describer": used} if used.calls else {}
+    def __init__(
+        self,
+        name: str | None,
+        api_base: str | None,
+        folder: Path,
+        num_threads: int,
+        budget: Budget | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        caps = (budget.max_lm_calls, budget.max_cost) if budget else (None, None)
+        self._runner = Runner(num_threads, *caps, display_progress=True)
+        self.stand_in = StandIn(name or "") if dry_run else None
+        self.describe: Callable[[Sequence[dspy.Image]], list[str]] | None = self.stand_in
+        if name is not None and not dry_run:
+            write = read_by_ocr() if name == "ocr" else described_by(language_model("describer", name, api_base))
+            self.describe = Describer(write, folder.parent / "descriptions.jsonl", self._runner)
+
+    @property
+    def calls(self) -> int:
+        """Calls that describing took."""
+        return self._runner.meter("describer").total().calls
+
+    def usage(self) -> dict[str, Usage]:
+        """What describing took, by role; nothing where no model was asked."""
+        return {"describer": self._runner.meter("describer").total()} if self.calls else {}
 
 
 def task_of(
@@ -69,9 +94,9 @@ def task_of(
     data: str,
     sizes: dict[str, int],
     seed: int,
-    modality: str,
     program_setting: list[str] | None,
     data_setting: list[str] | None,
+    modality: str,
     bad_images: Literal["stop", "skip"],
     describe: Callable[[Sequence[dspy.Image]], list[str]] | None,
 ) -> Task:

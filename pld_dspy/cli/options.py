@@ -52,15 +52,28 @@ Teacher = Annotated[
     ),
 ]
 Extraction = Annotated[
-    Literal["examples", "rewritten rationales", "rationales", "none"],
-    typer.Option(help="Where rules come from besides --expert-rules."),
+    str,
+    typer.Option(
+        help="Where rules come from besides --expert-rules: examples, rewritten rationales, rationales, none, or an "
+        "installed package's source."
+    ),
 ]
 ExpertRules = Annotated[
     Path | None, typer.Option(help="People's own rules: a JSONL of micro-rules, or a rule set as JSON.")
 ]
 GateName = Annotated[
-    Literal["positive", "significant", "off"],
-    typer.Option(help="Edits that are taken: with a gain on validation, a significant one, or all of them unseen."),
+    str,
+    typer.Option(
+        help="Edits that are taken: with a gain on validation (positive), a significant one (significant), all of them "
+        "unseen (off), or by an installed package's gate."
+    ),
+]
+Proposers = Annotated[
+    list[str] | None,
+    typer.Option(help="An installed package's proposer of edits, beside the built-in ones. Repeatable."),
+]
+Operations = Annotated[
+    list[str] | None, typer.Option(help="An installed package's kind of edit, beside the built-in ones. Repeatable.")
 ]
 AskRule = Annotated[bool, typer.Option("--ask-rule", help="Ask the student which rules it followed, for diagnosis.")]
 Prune = Annotated[bool, typer.Option(help="Measure each rule's use at the end and take out harmful and idle ones.")]

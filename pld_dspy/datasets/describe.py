@@ -51,7 +51,7 @@ class Describer:
     """
 
     def __init__(self, write: Write, path: str | Path, runner: Runner) -> None:
-        self.meter = runner.teacher.child()
+        self.meter = runner.meter("describer").child()
         self._write, self._path, self._runner, self._lock = write, Path(path), runner, threading.Lock()
         self._by: str = getattr(write, "__name__", type(write).__name__)
         self._known = {each.picture: each.text for each in read_lines(self._path, Description) if each.by == self._by}

@@ -1,47 +1,16 @@
-"""A whole experiment: load a benchmark, compile its student, score the test split before and after."""
+"""A whole experiment: compile a task's student, and score the test split before and after."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import entry_points
-from inspect import signature
-from pathlib import Path
-from typing import Any
 
 import dspy
-import orjson
 from pydantic import BaseModel
 
-from pld_dspy.clustering import Embedder
-from pld_dspy.datasets import BadImage, load
 from pld_dspy.errors import PLDError
-from pld_dspy.report.page import write_page
-from pld_dspy.run.folder import RunFolder
-from pld_dspy.run.runner import Runner
-from pld_dspy.run.usage import Usage
-from pld_dspy.student.coverage import Coverage
-from pld_dspy.student.evaluation import Evaluator, Metric, Scored, exact_match
-from pld_dspy.student.routing import routed_by_state
+from pld_dspy.experiment.tasks import Task
+from pld_dspy.run import RunFolder, Runner, Usage
+from pld_dspy.student import Coverage, Evaluator
 from pld_dspy.teacher import Teacher
 from pld_dspy.teleprompter import PLDTeleprompter
-
-
-@dataclass(frozen=True)
-class Task:
-    """A program and the examples that it is compiled and scored on, by split."""
-
-    name: str
-    source: str
-    program: dspy.Module
-    examples: dict[str, list[dspy.Example]]
-    modality: str = "image"
-    skipped: list[BadImage] = field(default_factory=list)  # of examples that were left out
-    usage: dict[str, Usage] = field(default_factory=dict)  # of a describer, by role
-
-    @property
-    def metric(self) -> Metric:
-        """The program's own metric, or exact match."""
-        return getattr(self.program, "metric", None) or exact_match(self.program)
 
 
 class BeforeAfter(BaseModel):
@@ -71,52 +40,6 @@ class Summary(BaseModel):
     log_dir: str
 
 
-def load_task(
-    name: str,
-    source: str,
-    sizes: dict[str, int],
-    *,
-    modality: str = "image",
-    program_settings: Mapping[str, Any] | None = None,
-    data_settings: Mapping[str, Any] | None = None,
-    **loading: Any,
-) -> Task:
-    """Find a program by its entry-point name, and load its benchmark.
-
-    Args:
-        name: registered under the entry-point group `pld_dspy.programs`.
-        source: "sample", "hub", "hub:NAME" or a folder.
-        sizes: at most so many examples of each split that is named.
-        modality: what the program gets of a figure; a program whose constructor does not take it can only be "image".
-        program_settings: further arguments of the program's constructor, such as `reasoning=True`.
-        data_settings: further arguments of the benchmark's loader, such as `longest_side=768`.
-        loading: further arguments of `pld_dspy.datasets.load`, such as `seed` and `on_bad_image`.
-
-    Raises:
-        PLDError: there is no such program, setting or data.
-    """
-    programs = {entry.name: entry for entry in entry_points(group="pld_dspy.programs")}
-    if name not in programs:
-        raise PLDError(f"There is no program {name!r}; installed are: {', '.join(sorted(programs)) or 'none'}.")
-    if "modality" in (program_settings or {}):
-        raise PLDError("modality is no setting of the program, but has an option of its own.")
-    settings = {**({} if modality == "image" else {"modality": modality}), **(program_settings or {})}
-    try:
-        program = programs[name].load()(**settings)
-    except TypeError as error:
-        raise PLDError(f"The program {name} does not take these settings: {error}.") from error
-    dataset = getattr(program, "dataset", name)
-    own = dict(data_settings or {})
-    if taken := own.keys() & signature(load).parameters.keys():
-        raise PLDError(f"{', '.join(sorted(taken))} is no setting of the data, but has an option of its own.")
-    loaded = {
-        split: load(dataset, split, source, limit=size, modality=modality, **loading, **own)
-        for split, size in sizes.items()
-    }
-    skipped = [fault for examples in loaded.values() for fault in examples.skipped]
-    return Task(name, source, program, dict(loaded), modality, skipped)
-
-
 def compile_and_score(
     task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, teacher: Teacher | str | None = None
 ) -> Summary:
@@ -128,25 +51,42 @@ def compile_and_score(
         PLDError: as `PLDTeleprompter.compile`; or the metric fails on a test example.
     """
     start = time.monotonic()
+    return score_compiled(compile_task(task, teleprompter, student_lm, teacher), task, teleprompter, student_lm, start)
+
+
+def compile_task(
+    task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, teacher: Teacher | str | None = None
+) -> dspy.Module:
+    """Compile a task's program on its examples; see `compile_and_score`."""
     for split, examples in task.examples.items():
         if not examples:
             raise PLDError(f"No example of {split} is left: {len(task.skipped)} were left out for a bad image.")
+    train, val = task.examples["train"], task.examples["val"]
     with dspy.context(lm=student_lm):
-        compiled = teleprompter.compile(
-            task.program, trainset=task.examples["train"], valset=task.examples["val"], teacher=teacher
-        )
-    run = RunFolder(teleprompter.log_dir)
-    runner = Runner(teleprompter.num_threads, display_progress=teleprompter.display_progress, earlier=run.state.usage)
-    evaluate = Evaluator(
-        teleprompter.metric or task.metric,
-        runner,
-        known=run.lines("evaluations.jsonl", Scored),
-        record=lambda scored: run.append("evaluations.jsonl", scored),
+        return teleprompter.compile(task.program, trainset=train, valset=val, teacher=teacher)
+
+
+def score_compiled(
+    compiled: dspy.Module, task: Task, teleprompter: PLDTeleprompter, student_lm: dspy.BaseLM, start: float
+) -> Summary:
+    """Score what `compile_task` returned, and the program as it came, on the test split.
+
+    Args:
+        compiled: the program.
+        task: that it was compiled for.
+        teleprompter: that compiled it.
+        student_lm: answers.
+        start: when the compile began, by `time.monotonic()`.
+    """
+    folder = RunFolder(teleprompter.log_dir)
+    runner = Runner(
+        teleprompter.num_threads, display_progress=teleprompter.display_progress, earlier=folder.state.usage
     )
+    evaluate = Evaluator(teleprompter.metric or task.metric, runner, folder)
     with dspy.context(lm=student_lm):
         before = evaluate(task.program, task.examples["test"], "Testing the student")
         after = evaluate(compiled, task.examples["test"], "Testing the compiled student")
-    run.status(run.state.status, runner.usage())
+    folder.status(folder.state.status, runner.usage())
     summary = Summary(
         program=task.name,
         data=task.source,
@@ -160,52 +100,9 @@ def compile_and_score(
         returned=compiled.pld.returned,
         coverage=compiled.pld.coverage,
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
-        usage={"teacher": runner.teacher.total(), "student": runner.student.total(), **task.usage},
+        usage={role: runner.meter(role).total() for role in ("teacher", "student")} | task.usage,
         seconds=round(time.monotonic() - start, 1),
-        log_dir=str(run.path),
+        log_dir=str(folder.path),
     )
-    run.write("summary.json", summary)
-    write_page(run, task.name, compiled.pld, summary)
+    folder.write("summary.json", summary)
     return summary
-
-
-def load_program(program: dspy.Module, path: str | Path, embedder: Embedder | None = None) -> dspy.Module:
-    """A copy of a program with a compiled program's state.
-
-    Args:
-        program: of the same class and settings as the compiled one.
-        path: what `compiled.save` or a compile wrote.
-        embedder: for rules that are chosen by the question, where their embedder is behind an address.
-
-    Raises:
-        PLDError: the file is missing, is not the state of such a program, or was compiled with other fields, as those
-            of another modality.
-    """
-    own = _read_fields(program.dump_state())
-    try:
-        state = orjson.loads(Path(path).read_bytes())
-        compiled = _read_fields(state)
-        if compiled == own:
-            loaded = routed_by_state(program, state, embedder)
-            # A model that was saved with the program is left out: who loads it names the model.
-            loaded.load_state({name: {**part, "lm": None} for name, part in state.items() if name != "metadata"})
-            return loaded
-    except FileNotFoundError as error:
-        raise PLDError(f"There is no compiled program {path}.") from error
-    except PLDError:
-        raise
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PLDError(f"{path} is not the state of a {type(program).__name__}: {error!r}.") from error
-    raise PLDError(
-        f"{path} was compiled with other settings, such as the modality: it asks with {compiled}; this program "
-        f"with {own}."
-    )
-
-
-def _read_fields(state: dict[str, Any]) -> str:
-    """The predictors of a program's state with their fields, which DSPy would else pair by their order."""
-    return "; ".join(
-        f"{name}: {', '.join(field['prefix'].rstrip(':').lower() for field in predictor['signature']['fields'])}"
-        for name, predictor in sorted(state.items())
-        if name != "metadata"
-    )

@@ -2,18 +2,22 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import dspy
 from pydantic import BaseModel
 
 from pld_dspy.examples import labelled_predictors
-from pld_dspy.extraction.lessons import ATTEMPTS, lesson
-from pld_dspy.resolution.loop import Resolution
-from pld_dspy.run.budgets import Budget
-from pld_dspy.run.usage import Usage, count_tokens, price
+from pld_dspy.experiment.tasks import Task
+from pld_dspy.extraction import ATTEMPTS, Source, sources_of
+from pld_dspy.extraction.lessons import lesson
+from pld_dspy.resolution import Resolution, gate_of
+from pld_dspy.run import Budget, Usage, count_tokens, price
 from pld_dspy.teacher import Teacher
 
+UNION_TOKENS = 1_000  # that the teacher reads for a union
+REPAIR_TOKENS = 2_000  # and for a repair, besides rules and questions
 TEACHER_WRITES = 250  # tokens of a reply, by which the plan reckons
 STUDENT_WRITES = 20
 REASONER_WRITES = 300
@@ -51,103 +55,112 @@ class StandIn:
 
 
 def plan(
-    student: dspy.Module,
-    examples: Mapping[str, Sequence[dspy.Example]],
+    task: Task,
     models: Mapping[str, str],
     max_rule_tokens: int,
-    allowed: Budget,
+    budget: Budget,
     how: Resolution,
-    extraction: str = "examples",
+    sources: Sequence[str | Source] = ("examples",),
     describer: StandIn | None = None,
 ) -> Plan:
-    """Reckon the calls and tokens of `experiment.compile_and_score` without a call.
+    """Reckon the calls and tokens of `compile_and_score` without a call.
 
     Every micro-rule is taken to need uniting with another one, every diagnosed question to be answered wrongly, and
     each reply of the teacher to propose two edits that go as far as the whole validation set, so a real compile mostly
     stays below. Under a cap on the calls neither role has more of them, but for the test.
 
     Args:
-        student: the program.
-        examples: by split.
-        models: name by role, for tokenizer and price.
+        task: program and examples.
+        models: name by role, for tokenizer and price; no name for a teacher without a model.
         max_rule_tokens: the teleprompter's.
-        allowed: rounds, candidates and caps.
+        budget: rounds, candidates and caps.
         how: what the rounds do.
-        extraction: the teleprompter's; with "rationales" and "none" phase 1 calls no model.
+        sources: where rules come from.
         describer: what the examples were loaded with, if figures are to be described.
 
     Raises:
         PLDError: the examples have no labels.
     """
-    outputs = labelled_predictors(student, examples["train"])
+    student, examples = task.program, task.examples
     n = {split: len(part) for split, part in examples.items()}
-    teacher, predictors = Teacher(), dict(student.named_predictors())
+    predictors = student.named_predictors()
+    limits = budget.limits(n["train"], n["val"], len(predictors))
+    asking = [source for source in sources_of(sources) if source.asks] if models["teacher"] else []
+    learners = labelled_predictors(student, examples["train"])
+    traced = len(predictors) > 1 and any(source.traces for source in asking)
+    learning = len(predictors) if traced else len(learners)  # traces teach predictors without labels, too
+    questions = _Lengths.measured(student, examples["train"][:MEASURED], list(learners), models)
 
-    def tokens(role: str, predictor: dspy.Predict, inputs: dict) -> int:
-        messages = dspy.ChatAdapter().format(predictor.signature, predictor.demos, inputs)
-        parts = [part for message in messages for part in _parts(message["content"])]
-        text = "".join(part["text"] for part in parts if part["type"] == "text")
-        pictures = sum(part["type"] != "text" for part in parts)
-        return count_tokens(models[role] or models["student"], text) + TOKENS_PER_IMAGE * pictures
-
-    shown = how.failures_per_call + how.successes_per_call
-    measured = examples["train"][:MEASURED]
-    every = (lesson(student, name, example) for name in outputs for example in measured)
-    lessons = [each for each in every if each is not None]
-    extraction_tokens = _mean(
-        tokens("teacher", teacher.extract, {**of._asdict(), "example": of.text, "figures": of.figures})
-        for of in lessons
-    )
-    question = sum(
-        _mean(
-            tokens("student", of, {key: example.get(key) for key in of.signature.input_fields}) for example in measured
-        )
-        for of in predictors.values()
-    )
-    taught, traces = bool(models["teacher"]), len(predictors) > 1 and extraction == "examples"
-    p = len(predictors) if taught and traces else len(outputs)  # traces teach predictors without labels, too
-    rounds = allowed.max_iterations if taught else 0
+    rounds = limits.max_iterations if models["teacher"] else 0
     diagnosed = min(how.diagnosed, n["train"])
-    replies = rounds * p * (math.ceil(diagnosed / how.failures_per_call) + 2)  # contradictions and compression are two
-    extractions = ATTEMPTS * n["train"] * p if taught and extraction not in ("rationales", "none") else 0
-    traced = n["train"] * len(predictors) if taught and traces else 0
-    unions = allowed.num_candidates * (n["train"] * p // 2) if taught else 0
-    tried, used = replies * EDITS * (2 * how.failures_per_call + n["val"]), 0.0
-    if how.gate == "off":
-        tried = n["val"]
-    elif how.prune:
-        held = max(max_rule_tokens / RULE_TOKENS, 1)  # rules; use is measured of up to twice as many, then of these
-        used = p * n["val"] * (8 + 2 * math.log2(2 * held) + 2 * math.log2(held))
+    # contradictions and compression are two more replies
+    replies = rounds * learning * (math.ceil(diagnosed / how.failures_per_call) + 2)
+    extractions = ATTEMPTS * n["train"] * learning if asking else 0
+    traces = n["train"] * len(predictors) if traced else 0
+    unions = limits.num_candidates * (n["train"] * learning // 2) if models["teacher"] else 0
     looked_at = rounds * diagnosed * (1 + how.ask_rule)
-    untested = (n["val"] + allowed.num_candidates * n["val"] + looked_at + tried + used) * len(predictors)
-    asked = extractions + unions + replies + traced
-    cap = allowed.max_lm_calls
+    tried = _gate_calls(how, replies, n["val"], learning, max_rule_tokens)
+    untested = ((1 + limits.num_candidates) * n["val"] + looked_at + tried) * len(predictors)
+    asked = extractions + unions + replies + traces
+
+    cap = limits.max_lm_calls
     share, share_asked = (1.0 if not cap else min(1.0, cap / max(part, 1)) for part in (untested, asked))
     student_calls = round(share * untested) + 2 * n["test"] * len(predictors)
     ruled = student_calls - round(share * n["val"] + n["test"]) * len(predictors)
+    shown = how.failures_per_call + how.successes_per_call
+    read = extractions * questions.lesson + unions * UNION_TOKENS + traces * questions.question
+    read += replies * (REPAIR_TOKENS + max_rule_tokens + shown * questions.question)
+    reasons = any("reasoning" in predictor.signature.output_fields for _, predictor in predictors)
     return Plan(
-        teacher=_usage(
-            models["teacher"],
-            round(share_asked * asked),
-            share_asked
-            * (
-                extractions * extraction_tokens
-                + unions * 1_000
-                + replies * (2_000 + max_rule_tokens + shown * question)
-                + traced * question
-            ),
-            TEACHER_WRITES,
-        ),
+        teacher=_usage(models["teacher"], round(share_asked * asked), share_asked * read, TEACHER_WRITES),
         student=_usage(
             models["student"],
             student_calls,
-            student_calls * question + ruled * max_rule_tokens,
-            REASONER_WRITES
-            if any("reasoning" in of.signature.output_fields for of in predictors.values())
-            else STUDENT_WRITES,
+            student_calls * questions.question + ruled * max_rule_tokens,
+            REASONER_WRITES if reasons else STUDENT_WRITES,
         ),
         describer=describer.usage() if describer else None,
     )
+
+
+class _Lengths(NamedTuple):
+    """Tokens of prompts, means."""
+
+    lesson: float  # to the teacher
+    question: float  # to all predictors of the student, without rules
+
+    @classmethod
+    def measured(
+        cls, student: dspy.Module, examples: Sequence[dspy.Example], learners: Sequence[str], models: Mapping[str, str]
+    ) -> "_Lengths":
+        """Count some prompts; the others are taken to be like them."""
+
+        def tokens(role: str, predictor: dspy.Predict, inputs: dict) -> int:
+            messages = dspy.ChatAdapter().format(predictor.signature, predictor.demos, inputs)
+            parts = [part for message in messages for part in _parts(message["content"])]
+            text = "".join(part["text"] for part in parts if part["type"] == "text")
+            pictures = sum(part["type"] != "text" for part in parts)
+            return count_tokens(models[role] or models["student"], text) + TOKENS_PER_IMAGE * pictures
+
+        teacher = Teacher()
+        lessons = [made for name in learners for example in examples if (made := lesson(student, name, example))]
+        question = 0.0
+        for _, predictor in student.named_predictors():
+            fields = predictor.signature.input_fields
+            inputs = [{field: example.get(field) for field in fields} for example in examples]
+            question += statistics.fmean(tokens("student", predictor, given) for given in inputs)
+        asked = [{**made._asdict(), "example": made.text} for made in lessons]
+        return cls(statistics.fmean(tokens("teacher", teacher.extract, given) for given in asked), question)
+
+
+def _gate_calls(how: Resolution, replies: int, n_val: int, learning: int, max_rule_tokens: int) -> float:
+    """Questions that the gate asks the student, and those by which the use of rules is measured."""
+    if not gate_of(how.gate).validates:
+        return n_val
+    tried = replies * EDITS * (2 * how.failures_per_call + n_val)
+    held = max(max_rule_tokens / RULE_TOKENS, 1)  # rules; use is measured of up to twice as many, then of these
+    used = learning * n_val * (8 + 2 * math.log2(2 * held) + 2 * math.log2(held)) if how.prune else 0.0
+    return tried + used
 
 
 def _usage(model: str, calls: int, prompt_tokens: float, written: int) -> Usage:
@@ -158,7 +171,3 @@ def _usage(model: str, calls: int, prompt_tokens: float, written: int) -> Usage:
 
 def _parts(content: str | list[dict]) -> list[dict]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-def _mean(values: Iterable[int]) -> float:
-    return statistics.fmean(values)

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id, fingerprint
-from pld_dspy.experiment.compiling import Task
+from pld_dspy.experiment import Task
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.l3score import L3Score
 from pld_dspy.metrics.overlap import OverlapScore, overlap_scores
-from pld_dspy.models.naming import described
+from pld_dspy.models import described
 from pld_dspy.run.folder import RunFolder
 from pld_dspy.run.runner import Runner
 from pld_dspy.run.usage import Usage
@@ -95,12 +95,7 @@ def score(
         overlap_scores(["a word"], ["a word"], measures=overlap, bertscore_model=bertscore_model)
     if judge is not None:
         _l3scores([TRIAL], ["4"], L3Score(judge), runner, "Trying the judge")
-    evaluate = Evaluator(
-        task.metric,
-        runner,
-        known=run.lines("evaluations.jsonl", Scored),
-        record=lambda scored: run.append("evaluations.jsonl", scored),
-    )
+    evaluate = Evaluator(task.metric, runner, run)
     try:
         with dspy.context(lm=student_lm):
             evaluation = evaluate(task.program, examples, f"Scoring {split}")
@@ -128,8 +123,8 @@ def score(
         breakdown=breakdown,
         judge=None if judge is None else judge.model,
         usage={
-            "student": runner.student.total(),
-            **({} if judge is None else {"judge": runner.teacher.total(judge.model)}),
+            "student": runner.meter("student").total(),
+            **({} if judge is None else {"judge": runner.meter("judge").total()}),
             **task.usage,
         },
         seconds=round(time.monotonic() - start, 1),
@@ -161,7 +156,7 @@ def _l3scores(
         example, answer = pair
         return l3score(str(example.question), _gold(example), answer)
 
-    with dspy.context(usage_tracker=runner.teacher):
+    with dspy.context(usage_tracker=runner.meter("judge")):
         outcomes = runner.map(ask, list(zip(examples, said, strict=True)), description)
     scores = [outcome.value for outcome in outcomes if outcome.value is not None]
     if len(scores) < len(outcomes):

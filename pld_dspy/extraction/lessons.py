@@ -1,21 +1,15 @@
-"""Phase 1: one general rule from each training example."""
+"""Labelled examples as the teacher gets them."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import dspy
 
-from pld_dspy.errors import PLDError
+from pld_dspy.context import Context
 from pld_dspy.examples import example_id, present, rationale
-from pld_dspy.extraction.traces import Turn
-from pld_dspy.rules import MicroRule
-from pld_dspy.rules.wording import MAX_WORDS, flaw, leak
-from pld_dspy.run.runner import NOT_RUN, Runner
-from pld_dspy.student.evaluation import in_words
-from pld_dspy.teacher import Teacher
+from pld_dspy.extraction.traces import Turn, passed_traces
+from pld_dspy.student import in_words
 
-ATTEMPTS = 2  # a rule that is refused may be written once more
 KIND_FIELDS = ("skill", "topic", "category", "figure_type", "subject")  # the narrowest first
 
 
@@ -31,6 +25,25 @@ class Lesson(NamedTuple):
     rationale: str
     lecture: str  # the part of the rationale that is general knowledge
     kind: str = ""  # what kind of question the data say it is
+
+
+def lessons_of(context: Context, predictors: Sequence[str], traced: bool = False) -> list[Lesson]:
+    """The training examples as the teacher gets them, for each predictor that can learn from them.
+
+    Args:
+        context: of the compile.
+        predictors: those whose outputs the examples label.
+        traced: in a program with several predictors, show a predictor's own inputs where the teacher's model got the
+            answer right, and let its own outputs stand in for labels that there are not.
+    """
+    turns = passed_traces(context) if traced and len(context.student.predictors()) > 1 else {}
+    lessons = []
+    for name, _ in context.student.named_predictors():
+        for example in context.trainset:
+            turn = turns.get(example_id(example), {}).get(name)
+            if name in predictors or turn is not None:
+                lessons.append(lesson(context.student, name, example, turn))
+    return [made for made in lessons if made is not None]
 
 
 def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Turn | None = None) -> Lesson | None:
@@ -70,68 +83,3 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
         lecture=str(example.get("lecture") or ""),
         kind=next((str(example[name]) for name in KIND_FIELDS if example.get(name)), ""),
     )
-
-
-def extract(
-    lessons: Sequence[Lesson],
-    teacher: Teacher,
-    runner: Runner,
-    record: Callable[[MicroRule], None] = lambda micro_rule: None,
-) -> list[MicroRule]:
-    """Ask the teacher for a rule from each lesson, side by side; drop the rules that are none.
-
-    Args:
-        lessons: labelled examples.
-        teacher: its `extract` is asked, on the language model of the calling context; about all of a lesson, or about
-            what its method `given(lesson)` returns where it has one.
-        runner: makes the calls.
-        record: called with every rule as soon as it is there, from many threads.
-
-    Returns:
-        The usable rules in the order of the lessons.
-
-    Raises:
-        PLDError: not one rule is usable, or the teacher does not answer.
-    """
-
-    shown = [demo for predictor in teacher.extract.predictors() for demo in predictor.demos]
-    demonstrations = "\n".join(str(demo.get("example") or demo.get("rationale", "")) for demo in shown)
-    given = getattr(teacher, "given", _given)
-
-    def ask(lesson: Lesson) -> MicroRule | str:
-        refused = problem = ""
-        for _ in range(ATTEMPTS):
-            reply = teacher.extract(**given(lesson), refused=refused)
-            rule = " ".join((reply.rule or "").split())
-            problem = flaw(rule) or leak(rule, f"{lesson.text}\n{demonstrations}", lesson.lecture) or ""
-            if not problem:
-                found = MicroRule(
-                    predictor=lesson.predictor, example=lesson.id, rule=rule, reasoning=reply.reasoning or ""
-                )
-                record(found)
-                return found
-            refused = f"{' '.join(rule.split()[:MAX_WORDS])}\nCannot be used: {problem}."
-        return problem
-
-    outcomes = runner.map(ask, lessons, "Extracting rules")
-    found = [outcome.value for outcome in outcomes if isinstance(outcome.value, MicroRule)]
-    problems = Counter(
-        outcome.error or outcome.value for outcome in outcomes if not isinstance(outcome.value, MicroRule)
-    )
-    if problems and not found and NOT_RUN not in problems:
-        raise PLDError(
-            f"The teacher wrote no usable rule for any of {len(lessons)} examples; most often: "
-            f"{problems.most_common(1)[0][0]}."
-        )
-    return found
-
-
-def _given(lesson: Lesson) -> dict[str, Any]:
-    """What a teacher is told of a lesson."""
-    return {
-        "task": lesson.task,
-        "example": lesson.text,
-        "figures": lesson.figures,
-        "rationale": lesson.rationale,
-        "answer": lesson.answer,
-    }

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 
 from pld_dspy.errors import PLDError
-from pld_dspy.rules import MicroRule, Rule, RuleSet, RuleText
+from pld_dspy.rules import MicroRule, RuleSet, RuleText
 from pld_dspy.rules.wording import Text
 
 AUTHOR = "expert"  # of rules whose author is not named
-_BOM = "\ufeff"  # which editors put in front of UTF-8
 
 Expertise = str | Path | RuleSet | Mapping[str, RuleSet] | Sequence[MicroRule]
 
@@ -27,6 +26,25 @@ class _Written(BaseModel):
     predictor: str | None = None
     author: Text | None = None
     reasoning: Text | None = None
+
+
+def _kind(value: Any) -> str:
+    """Whether JSON is a rule set, rule sets by predictor, or a line with one rule."""
+
+    def is_set(value: Any) -> bool:
+        return isinstance(value, dict) and isinstance(value.get("rules"), list)
+
+    if is_set(value):
+        return "set"
+    return "sets" if isinstance(value, dict) and value and all(map(is_set, value.values())) else "line"
+
+
+_JSON: TypeAdapter[RuleSet | dict[str, RuleSet] | _Written] = TypeAdapter(
+    Annotated[
+        Annotated[RuleSet, Tag("set")] | Annotated[dict[str, RuleSet], Tag("sets")] | Annotated[_Written, Tag("line")],
+        Discriminator(_kind),
+    ]
+)
 
 
 def expert_rules(source: Expertise, learners: Sequence[str]) -> list[MicroRule]:
@@ -53,10 +71,8 @@ def expert_rules(source: Expertise, learners: Sequence[str]) -> list[MicroRule]:
     """
     if isinstance(source, str | Path):
         rules = _read(Path(source), learners)
-    elif isinstance(source, RuleSet):
-        rules = _of_set(source, "", learners, "the rule set")
-    elif isinstance(source, Mapping):
-        rules = _of_sets(source, learners, "The expert rules")
+    elif isinstance(source, RuleSet | Mapping):
+        rules = _of_sets(source, learners, "the rule set" if isinstance(source, RuleSet) else "The expert rules")
     else:
         rules = _of_micro_rules(source, learners)
     if not rules:
@@ -67,118 +83,93 @@ def expert_rules(source: Expertise, learners: Sequence[str]) -> list[MicroRule]:
 
 def _read(path: Path, learners: Sequence[str]) -> list[MicroRule]:
     try:
-        text = path.read_text(encoding="utf-8").removeprefix(_BOM)
+        text = path.read_text(encoding="utf-8-sig")  # editors put a mark in front
     except OSError as error:
         raise PLDError(f"The expert rules {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise PLDError(f"The expert rules {path} are no UTF-8 text: save the file as UTF-8.") from error
     try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError):
-        return _of_lines(path, text, learners)
-    if _is_rule_set(whole):
-        return _of_set(_rule_set(whole, str(path)), "", learners, str(path))
-    if _is_by_predictor(whole):
-        sets = {name: _rule_set(each, f"{path}: {name}") for name, each in whole.items()}
-        return _of_sets(sets, learners, str(path))
-    return _of_lines(path, text, learners)
-
-
-def _is_rule_set(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("rules"), list)
-
-
-def _is_by_predictor(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(map(_is_rule_set, value.values()))
-
-
-def _rule_set(value: Any, where: str) -> RuleSet:
-    try:
-        return RuleSet.model_validate(value)
+        whole = _JSON.validate_python(json.loads(text))
+        if not isinstance(whole, _Written):
+            return _of_sets(whole, learners, str(path))
+    except (json.JSONDecodeError, RecursionError):
+        pass  # several lines
     except ValidationError as error:
-        raise PLDError(f"{where} is not a rule set: {_first(error)}.") from error
+        kind, *place = error.errors()[0]["loc"] or ("",)
+        if kind in ("set", "sets"):
+            where = f"{path}: {place.pop(0)}" if kind == "sets" else str(path)
+            raise PLDError(f"{where} is not a rule set: {_first(error, place)}.") from error
+    lines = enumerate(text.split("\n"), start=1)  # not splitlines: JSON may hold other line breaks
+    return [_of_line(line, number, f"Line {number} of {path}", learners) for number, line in lines if line.strip()]
 
 
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+def _of_line(line: str, number: int, where: str, learners: Sequence[str]) -> MicroRule:
+    try:
+        written = _JSON.validate_python(json.loads(line))
+    except ValidationError as error:
+        _, *place = error.errors()[0]["loc"]
+        if not place or error.errors()[0]["type"] == "missing":
+            message = f'{where} is no expert rule: write an object with a "rule", as {{"rule": "If ..."}}.'
+        else:
+            message = f"{where} is no expert rule: {_first(error, place)}."
+        raise PLDError(message) from error
+    except (ValueError, RecursionError) as error:
+        raise PLDError(
+            f'{where} is no JSON: write one object on each line, as {{"rule": "If ..."}}, or give a rule set as '
+            "RuleSet.write writes it."
+        ) from error
+    if not isinstance(written, _Written):
+        raise PLDError(f"{where} is a rule set, but the file has other lines: give micro-rules or one rule set.")
+    author = (written.author or "").strip() or AUTHOR
+    return MicroRule(
+        predictor=_predictor(written.predictor or "", learners, where),
+        example=written.example or f"{author}:{number}",
+        rule=written.rule,
+        reasoning=written.reasoning or "",
+        author=author,
+    )
 
 
-def _of_lines(path: Path, text: str, learners: Sequence[str]) -> list[MicroRule]:
+def _first(error: ValidationError, place: Sequence[int | str]) -> str:
+    where = ".".join(map(str, place))
+    return f"{where}: {error.errors()[0]['msg']}" if where else error.errors()[0]["msg"]
+
+
+def _of_sets(sets: RuleSet | Mapping[str, RuleSet], learners: Sequence[str], where: str) -> list[MicroRule]:
+    by_name = {"": sets} if isinstance(sets, RuleSet) else sets
+    if not all(isinstance(ruleset, RuleSet) for ruleset in by_name.values()):
+        raise PLDError(f"{where} are neither rule sets by predictor nor micro-rules: give one of these.")
     rules = []
-    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: JSON may hold other line breaks
-        where = f"Line {number} of {path}"
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise PLDError(
-                f'{where} is no JSON: write one object on each line, as {{"rule": "If ..."}}, or give a rule set as '
-                "RuleSet.write writes it."
-            ) from error
-        if _is_rule_set(value) or _is_by_predictor(value):
-            raise PLDError(f"{where} is a rule set, but the file has other lines: give micro-rules or one rule set.")
-        if not isinstance(value, dict) or "rule" not in value:
-            raise PLDError(f'{where} is no expert rule: write an object with a "rule", as {{"rule": "If ..."}}.')
-        try:
-            written = _Written.model_validate(value)
-        except ValidationError as error:
-            raise PLDError(f"{where} is no expert rule: {_first(error)}.") from error
-        author = (written.author or "").strip() or AUTHOR
-        micro_rule = MicroRule(
-            predictor=_predictor(written.predictor or "", learners, where),
-            example=written.example or f"{author}:{number}",
-            rule=written.rule,
-            reasoning=written.reasoning or "",
-            author=author,
-        )
-        rules.append(micro_rule)
+    for name, ruleset in by_name.items():
+        for rule in ruleset.rules:
+            author = ", ".join(filter(None, map(str.strip, rule.authors))) or AUTHOR
+            example = next(filter(None, rule.examples), f"{author}:{rule.id}")
+            predictor = _predictor(name, learners, where)
+            rules.append(MicroRule(predictor=predictor, example=example, rule=rule.text, author=author))
     return rules
 
 
-def _of_sets(sets: Mapping[str, RuleSet], learners: Sequence[str], where: str) -> list[MicroRule]:
-    if not all(isinstance(each, RuleSet) for each in sets.values()):
-        raise PLDError(f"{where} are neither rule sets by predictor nor micro-rules: give one of these.")
-    return [rule for name, each in sets.items() for rule in _of_set(each, name, learners, where)]
-
-
-def _of_set(rules: RuleSet, predictor: str, learners: Sequence[str], where: str) -> list[MicroRule]:
-    def micro_rule(rule: Rule) -> MicroRule:
-        author = ", ".join(filter(None, map(str.strip, rule.authors))) or AUTHOR
-        return MicroRule(
-            predictor=name,
-            example=next(filter(None, rule.examples), f"{author}:{rule.id}"),
-            rule=rule.text,
-            author=author,
-        )
-
-    name = _predictor(predictor, learners, where) if rules.rules else predictor
-    return [micro_rule(rule) for rule in rules.rules]
-
-
 def _of_micro_rules(rules: Sequence[MicroRule], learners: Sequence[str]) -> list[MicroRule]:
-    found = []
+    checked = []
     for number, rule in enumerate(rules, start=1):
         if not isinstance(rule, MicroRule):
             kind = type(rule).__name__
             raise PLDError(f"Expert rule {number} is a {kind}: give micro-rules only, a rule set, or a file's path.")
         author = rule.author.strip() or AUTHOR
-        given = {
+        update = {
             "predictor": _predictor(rule.predictor, learners, f"Expert rule {number}"),
             "example": rule.example or f"{author}:{number}",
             "author": author,
         }
-        found.append(rule.model_copy(update=given))
-    return found
+        checked.append(rule.model_copy(update=update))
+    return checked
 
 
-def _predictor(named: str, learners: Sequence[str], where: str) -> str:
+def _predictor(name: str, learners: Sequence[str], where: str) -> str:
     """The predictor that a rule is for."""
     there = ", ".join(learners)
-    if named and named not in learners:
-        raise PLDError(f"{where} is for the predictor {named!r}, which learns no rules; those that do: {there}.")
-    if not named and len(learners) != 1:
+    if name and name not in learners:
+        raise PLDError(f"{where} is for the predictor {name!r}, which learns no rules; those that do: {there}.")
+    if not name and len(learners) != 1:
         raise PLDError(f'{where} does not say which predictor it is for: name one as "predictor", of {there}.')
-    return named or learners[0]
+    return name or learners[0]

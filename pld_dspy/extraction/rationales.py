@@ -1,16 +1,14 @@
-"""Rules from the explanations that came with the data: taken from them as they are, or rewritten by a teacher."""
+"""Rules out of sentences of the explanations that came with the data, without a model."""
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import dspy
 import numpy as np
 
 from pld_dspy.extraction.lessons import Lesson
 from pld_dspy.rules import MicroRule
 from pld_dspy.rules.wording import QUOTED_WORDS, flaw, leak, sound
-from pld_dspy.teacher import Teacher
 
 WORDS = 60  # of a rule at most, its condition included
 RELEVANT = 0.1  # of the best sentence's likeness to the question; sentences with less only cost tokens
@@ -125,10 +123,10 @@ def _condition(lesson: Lesson) -> str:
 def _texts(lesson: Lesson) -> list[list[str]]:
     """The sentences of the lecture and those of the rest; "" in the place of a sentence that holds the answer."""
     lecture, rest = sound(lesson.lecture), sound(lesson.rationale).replace(sound(lesson.lecture), "", 1)
-    return [_sentences(lecture), ["" if _holds(each, lesson.answer) else each for each in _sentences(rest)]]
+    return [_sentences(lecture), ["" if mentions(each, lesson.answer) else each for each in _sentences(rest)]]
 
 
-def _holds(text: str, answer: str) -> bool:
+def mentions(text: str, answer: str) -> bool:
     """Whether a text has an answer's words in it."""
     words, wanted = (" ".join(_WORD.findall(sound(each).casefold())) for each in (text, answer))
     return bool(wanted) and f" {wanted} " in f" {words} "
@@ -155,96 +153,3 @@ def _sentences(text: str) -> list[str]:
 
 def _stands(sentence: str) -> bool:
     return len(_WORD.findall(sentence)) > 3 and not _UNFIT.search(sentence)
-
-
-class RewriteRationale(dspy.Signature):
-    """You are a teacher. You get an explanation that came with questions of a small model's task: a lecture on what one
-    has to know, or the solution of one question. You do not see the questions and their figures. Rewrite the
-    explanation as ONE rule, a short check with which the small model answers questions of this kind at once, without
-    thinking step by step.
-
-    First say which part of the explanation decides the answer. If a right answer is given, it is the part about this
-    answer, and what tells it from the other terms that the explanation names. Then write the rule:
-    - It begins with how to recognise the kind of question ("If the question asks ...", "If the figure shows ...").
-    - It names the one thing to check: which words in the text, or what to look at in the figure (which label, axis,
-      colour, arrow, size, position, count).
-    - It says what follows in each case, with the definitions that are needed to decide.
-    - It says nothing that the explanation does not say, and leaves out what does not help to decide.
-    - It stays true for other questions: no name, person, place, object, number or quotation of a single example, nor
-      what happens to be the answer of one.
-    - It holds one idea in one or two sentences, at most 50 words.
-    - It never mentions the letter or the position of an option."""
-
-    task: str = dspy.InputField(desc="what the small model is told to do")
-    kind: str = dspy.InputField(desc="the kind of question, as the data name it; may be empty")
-    rationale: str = dspy.InputField(desc="the explanation that came with the data")
-    answer: str = dspy.InputField(desc="a right answer that the explanation is about; may be empty")
-    refused: str = dspy.InputField(desc="a rule that you wrote before and why it cannot be used; empty at first")
-    reasoning: str = dspy.OutputField(desc="which part of the explanation decides the answer, in one or two sentences")
-    rule: str = dspy.OutputField(desc="one general rule: if ..., check ...: this means ..., that means ...")
-
-
-REWRITTEN = dspy.Example(
-    task="Answer the question about road traffic.",
-    kind="signs and their meaning",
-    rationale="Traffic signs were first put up for carriages. Today most countries use the same signs, so that drivers "
-    "know them abroad. Signs differ in shape. An octagon means that you must stop. For example, Ahmed meets one at the "
-    "railway crossing in Elm Street. A triangle that points down means that you must give way. A circle orders "
-    "something.",
-    answer="a triangle that points down",
-    refused="If Ahmed meets a sign at a railway crossing, it is an octagon.\nCannot be used: the rule names Ahmed from "
-    "its example.",
-    reasoning="The shape of a sign decides what it means. A triangle that points down means to give way; an octagon "
-    "and a circle mean something else.",
-    rule="If the question asks for the sign with a given meaning, go by its shape: a triangle that points down means "
-    "give way, an octagon means stop, a circle means an order.",
-)
-
-
-class Rewriting(dspy.Module):
-    """Asks for a rule as `Teacher.extract` is asked, but shows the model nothing of the example itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rewrite = dspy.Predict(RewriteRationale)
-        self.rewrite.demos = [REWRITTEN]
-
-    def forward(self, **lesson: Any) -> dspy.Prediction:
-        """Rewrite an explanation; without one there is no rule, and no call.
-
-        Args:
-            **lesson: what `Teacher.extract` takes, and `kind`; what the signature has no field for is not shown.
-
-        Returns:
-            A prediction with `reasoning` and `rule`.
-        """
-        if not lesson["rationale"].strip():
-            return dspy.Prediction(reasoning="", rule="")
-        return self.rewrite(**{name: lesson.get(name, "") for name in self.rewrite.signature.input_fields})
-
-
-class RationaleTeacher(Teacher):
-    """A teacher that rewrites the explanations that came with the data, and sees neither questions nor figures.
-
-    It costs less than `Teacher`, and shows what looking at the figures is worth. Examples that share a lecture share a
-    prompt, which DSPy's cache answers. Examples without an explanation give no rule.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.extract = Rewriting()
-
-    def given(self, lesson: Lesson) -> dict[str, Any]:
-        """What `extract` is asked about a lesson.
-
-        That is the lecture where there is one: it is general, while a solution is about this example. Next to a lecture
-        the answer is left out where the lecture does not speak of it, since it says nothing then and sets examples
-        apart that could share a reply.
-        """
-        told = not lesson.lecture or _holds(lesson.lecture, lesson.answer)
-        return {
-            "task": lesson.task,
-            "kind": lesson.kind,
-            "rationale": lesson.lecture or lesson.rationale,
-            "answer": lesson.answer if told else "",
-        }

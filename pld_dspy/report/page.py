@@ -3,6 +3,7 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
+from pld_dspy.models import simulated
 from pld_dspy.report.pictures import candidate_picture, study_pictures
 from pld_dspy.report.tables import SIMULATED, cost, percent
 from pld_dspy.rules.wording import sound
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from pld_dspy.clustering import Clustering
     from pld_dspy.distillation import Distillation
-    from pld_dspy.experiment.compiling import Summary
+    from pld_dspy.experiment import Summary
     from pld_dspy.run.folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def compile_page(title: str, distillation: "Distillation", summary: "Summary | N
         .render(
             title=title,
             result=_result(distillation, summary),
-            simulated=SIMULATED if any(name.startswith("rehearsal") for name in distillation.models.values()) else "",
+            simulated=SIMULATED if any(map(simulated, distillation.models.values())) else "",
             summary=summary,
             found=distillation,
             stages=[(STAGES.get(stage, stage), score) for stage, score in distillation.validation.items()],

@@ -10,11 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pld_dspy.run.usage import Usage
+from pld_dspy.models import simulated
+from pld_dspy.run import Usage
 from pld_dspy.student.coverage import Coverage, Share, shortened
 
 if TYPE_CHECKING:  # a compile's own report needs this module too
-    from pld_dspy.experiment.compiling import BeforeAfter, Summary
+    from pld_dspy.experiment import BeforeAfter, Summary
     from pld_dspy.experiment.plan import Plan
     from pld_dspy.experiment.scoring import Scores
     from pld_dspy.metrics.breakdown import Breakdown
@@ -24,8 +25,8 @@ SIMULATED = "Simulated models: these figures show that the machinery works, neve
 
 def summary_table(summaries: "Sequence[Summary]") -> Table:
     """Compiles side by side, a column each: scores before and after, and what they took."""
-    simulated = any(name.startswith("rehearsal") for summary in summaries for name in summary.models.values())
-    table = Table(title="Before and after", caption=SIMULATED if simulated else None)
+    rehearsed = any(simulated(name) for summary in summaries for name in summary.models.values())
+    table = Table(title="Before and after", caption=SIMULATED if rehearsed else None)
     table.add_column("")
     for summary in summaries:
         table.add_column(summary.program, justify="right", overflow="fold")
@@ -70,9 +71,9 @@ def score_table(scores: "Scores") -> Group:
     table = _breakdown_table(scores.breakdown) if scores.breakdown else Table("n", "score")
     if not scores.breakdown:
         table.add_row(str(scores.n), _hundredths(scores.score))
-    simulated = f" {SIMULATED}" if scores.model.startswith("rehearsal") else ""
+    notice = f" {SIMULATED}" if simulated(scores.model) else ""
     title = f"{scores.program}, {scores.split}, {scores.modality}: {scores.model}"
-    return Group(Text(title, "bold"), table, Text(f"{'; '.join(said)}.{simulated}"))
+    return Group(Text(title, "bold"), table, Text(f"{'; '.join(said)}.{notice}"))
 
 
 def compile_tables(summary: "Summary") -> Group:

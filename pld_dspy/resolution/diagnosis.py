@@ -3,22 +3,21 @@
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import dspy
 import numpy as np
 
-from pld_dspy.clustering import Embedder
-from pld_dspy.embedders import embed
+from pld_dspy.context import Rules
 from pld_dspy.examples import example_id, present
-from pld_dspy.rules.ruleset import HEADER, Rule, RuleSet
-from pld_dspy.student.coverage import value_of
-from pld_dspy.student.evaluation import Scored, in_words
+from pld_dspy.rules import HEADER, Rule, RuleSet
+from pld_dspy.student import Scored, in_words, value_of
 
-Rules = Mapping[str, RuleSet]  # by predictor name
 Pair = tuple[tuple[str, str], tuple[str, str]]  # two rules, each as its id and text
 FOLLOWED = "rule_followed"
+
+Embed = Callable[[Sequence[str]], np.ndarray]
 
 
 class Answered(NamedTuple):
@@ -63,7 +62,7 @@ def strata_values(example: dspy.Example, fields: Sequence[str], rules: Rules) ->
 
     Args:
         example: a labelled example.
-        fields: names of the labels, as `coverage.strata_of` gives them.
+        fields: names of the labels, as `student.strata_of` gives them.
         rules: by predictor.
     """
     values = [f"{field}={value_of(example, field)}" for field in fields]
@@ -173,23 +172,23 @@ def rule_named(reply: object, rules: RuleSet) -> str:
     return next((word for word in re.findall(r"\w+", str(reply)) if word in ids), "")
 
 
-def like_pairs(rules: RuleSet, embedder: Embedder) -> Iterator[Pair]:
+def like_pairs(rules: RuleSet, embed: Embed) -> Iterator[Pair]:
     """All pairs of rules, most alike first, each rule as its id and text."""
     if len(rules) < 2:
         return
     said = [(rule.id, rule.text) for rule in rules.rules]
-    vectors = embed([text for _, text in said], embedder)
+    vectors = embed([text for _, text in said])
     first, second = np.triu_indices(len(said), k=1)
     for place in np.argsort(-(vectors @ vectors.T)[first, second], kind="stable"):
         yield said[first[place]], said[second[place]]
 
 
-def by_likeness(rules: RuleSet, embedder: Embedder) -> list[str]:
+def by_likeness(rules: RuleSet, embed: Embed) -> list[str]:
     """Ids in an order in which like rules stand beside each other: the leaves of their average-linkage tree."""
     if len(rules) < 3:
         return [rule.id for rule in rules.rules]
     from scipy.cluster.hierarchy import leaves_list, linkage
 
-    vectors = embed([rule.text for rule in rules.rules], embedder)
+    vectors = embed([rule.text for rule in rules.rules])
     tree = linkage(vectors, "average")  # of vectors of length one: Euclidean distances order them as cosines do
     return [rules.rules[leaf].id for leaf in leaves_list(tree)]

@@ -1,28 +1,144 @@
-"""Changes to a rule set, as the teacher proposes them and as a rule's history keeps them."""
+"""Changes to a rule set: the operations that there are, and edits as the teacher proposes and a history keeps them."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from pld_dspy.plugins import installed, named
 from pld_dspy.rules.wording import Text
 
-# Fewest and most rules that an operation names (None for any number), and fewest texts that it brings.
-OPERATIONS: Mapping[str, tuple[int, int | None, int]] = {
-    "revise": (1, 1, 1),
-    "add": (0, 0, 1),
-    "merge": (2, None, 1),
-    "split": (1, 1, 2),
-    "delete": (1, None, 0),
-    "reorder": (2, None, 0),
+if TYPE_CHECKING:
+    from pld_dspy.rules.ruleset import Rule
+
+
+class Operation:
+    """One kind of edit. A subclass says what the teacher reads about it, what an edit must name, and what it makes.
+
+    An outsider's is known once it is passed as `Teacher(operations=[...])`, or registered under the entry-point group
+    `pld_dspy.operations` and named with `--operation`; `pld_dspy.testing.check_operation` tries it.
+    """
+
+    name: ClassVar[str]
+    usage: ClassVar[str]  # for the teacher: what to give, and when
+    ids: ClassVar[tuple[int, int | None]]  # fewest and most rules that it names; None for any number
+    texts: ClassVar[int] = 1  # fewest wordings that it brings
+    ordered: ClassVar[bool] = False  # whether the order of the ids means something
+    shortens: ClassVar[bool] = False  # whether it may be used to say the same in fewer words
+
+    def wordings(self, edit: "Edit") -> tuple[str, ...]:
+        """The texts of the rules that an edit leaves behind."""
+        return (edit.text,)
+
+    def repeats(self, edit: "Edit", rules: "Sequence[Rule]") -> bool:
+        """Whether an edit says only what the rules say already."""
+        texts = [" ".join(text.split()) for text in edit.wordings]
+        return len({*texts}) < len(texts) or bool({*texts} & {rule.text for rule in rules})
+
+    def apply(self, edit: "Edit", rules: "Sequence[Rule]", new: "Sequence[Rule]") -> "list[Rule]":
+        """Make an edit.
+
+        Args:
+            edit: without a fault, on rules that are there.
+            rules: in the order in which the student reads them.
+            new: a rule for each wording, with its id and history; the first has the id of the first rule named, if any.
+
+        Returns:
+            The rules that there are then: the new ones in the place of the first rule named, or at the end.
+        """
+        place = next((at for at, rule in enumerate(rules) if rule.id in edit.ids[:1]), len(rules))
+        before, after = ([rule for rule in part if rule.id not in edit.ids] for part in (rules[:place], rules[place:]))
+        return [*before, *new, *after]
+
+
+class Revise(Operation):
+    """A new wording for a rule."""
+
+    name, usage, ids = "revise", "one id, and a new text that mends the rule", (1, 1)
+    shortens = True
+
+
+class Add(Operation):
+    """A new rule, the last one."""
+
+    name, usage, ids = "add", "no ids, and the text of a rule for a kind of question that no rule covers", (0, 0)
+
+
+class Merge(Operation):
+    """One rule in place of several."""
+
+    name, usage, ids = "merge", "two or more ids, and one text that replaces these rules", (2, None)
+    shortens = True
+
+    def repeats(self, edit: "Edit", rules: "Sequence[Rule]") -> bool:
+        """Whether another rule says so already; it may keep the wording of one that it merges."""
+        return super().repeats(edit, [rule for rule in rules if rule.id not in edit.ids])
+
+
+class Split(Operation):
+    """Several rules in place of one."""
+
+    name, usage, ids, texts = "split", "one id, and two or more texts that replace this rule", (1, 1), 2
+
+    def wordings(self, edit: "Edit") -> tuple[str, ...]:
+        """The texts, not the text."""
+        return edit.texts
+
+
+class Delete(Operation):
+    """Rules go."""
+
+    name, usage, ids, texts = "delete", "the ids of rules that mislead", (1, None), 0
+
+    def wordings(self, edit: "Edit") -> tuple[str, ...]:
+        """None."""
+        return ()
+
+
+class Reorder(Operation):
+    """Rules change places among themselves: into the order in which the edit names them."""
+
+    name, usage = "reorder", "two or more ids, in the order in which the model should read these rules"
+    ids, texts, ordered = (2, None), 0, True
+
+    def wordings(self, edit: "Edit") -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def repeats(self, edit: "Edit", rules: "Sequence[Rule]") -> bool:
+        """Whether they have this order."""
+        return [rule.id for rule in rules if rule.id in edit.ids] == [*edit.ids]
+
+    def apply(self, edit: "Edit", rules: "Sequence[Rule]", new: "Sequence[Rule]") -> "list[Rule]":
+        """The rules named, in their new order on the places that they had."""
+        by_id = {rule.id: rule for rule in rules}
+        moved = iter(edit.ids)
+        return [by_id[next(moved)] if rule.id in edit.ids else rule for rule in rules]
+
+
+OPERATIONS: dict[str, Operation] = {
+    operation.name: operation for operation in (Revise(), Add(), Merge(), Split(), Delete(), Reorder())
 }
+
+
+def _known(name: str) -> str:
+    if name not in OPERATIONS and name not in installed("operations"):
+        raise ValueError(f"there is no operation {name!r}; there are {', '.join(OPERATIONS)}")
+    return name
+
+
+class _OperationNames:
+    """Tells models which operations there are, those of outsiders among them."""
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {"enum": list(OPERATIONS), "type": "string"}
 
 
 def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) and value else () if value in (None, "") else value
 
 
-class Edit(BaseModel):
+class Edit(BaseModel):  # the teacher reads its docstring, too
     """One change to a rule set. Rules are named by their ids; a text that names none is no edit of them.
 
     `reorder` puts the rules that it names into the order in which it names them, on the places that they have. What
@@ -31,7 +147,7 @@ class Edit(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    operation: Literal["revise", "add", "merge", "split", "delete", "reorder"]
+    operation: Annotated[str, AfterValidator(_known), _OperationNames()]
     ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         default=(),
         description="ids of the rules it changes; none for add, one for revise and split, two or more for merge and "
@@ -44,11 +160,20 @@ class Edit(BaseModel):
     reason: Text = Field(default="", description="which cases it mends and why")
 
     @property
+    def kind(self) -> Operation:
+        """What it does."""
+        return named("operations", self.operation, OPERATIONS, "operation")
+
+    @property
     def fault(self) -> str | None:
-        """What keeps the edit from being made on any rule set, or None."""
-        fewest, most, texts = OPERATIONS[self.operation]
-        named = len(set(self.ids))
-        if named < fewest or named < len(self.ids) or (most is not None and named > most):
+        """What keeps the edit from being made on any rule set, or None.
+
+        >>> Edit(operation="merge", ids=("R1",), text="If the sky is red, expect wind.").fault
+        'merge cannot name 1 rules'
+        """
+        (fewest, most), texts = self.kind.ids, self.kind.texts
+        named_rules = len(set(self.ids))
+        if named_rules < max(fewest, len(self.ids)) or (most is not None and named_rules > most):
             return f"{self.operation} cannot name {len(self.ids)} rules"
         if len(self.wordings) < texts:
             return f"{self.operation} needs {'a text' if texts == 1 else 'two texts or more'}"
@@ -57,18 +182,17 @@ class Edit(BaseModel):
     @property
     def wordings(self) -> tuple[str, ...]:
         """The texts of the rules that it leaves behind; none for delete and reorder."""
-        given = {"split": self.texts, "delete": (), "reorder": ()}.get(self.operation, (self.text,))
-        return tuple(text for text in given if text.strip())
+        return tuple(text for text in self.kind.wordings(self) if text.strip())
 
     @property
     def gist(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What it does, whatever the reason: equal for edits that come to the same."""
-        ids = self.ids if self.operation == "reorder" else tuple(sorted(self.ids))
+        ids = self.ids if self.kind.ordered else tuple(sorted(self.ids))
         return self.operation, ids, tuple(" ".join(text.split()).casefold() for text in self.wordings)
 
     def __str__(self) -> str:
-        said = " ".join([self.operation, *self.ids])
-        return f"{said}: {' | '.join(self.wordings)}" if self.wordings else said
+        head = " ".join([self.operation, *self.ids])
+        return f"{head}: {' | '.join(self.wordings)}" if self.wordings else head
 
 
 class AppliedEdit(BaseModel):

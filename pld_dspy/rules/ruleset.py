@@ -189,17 +189,10 @@ class RuleSet(BaseModel):
             if unknown:
                 raise PLDError(f"The edit '{edit.operation}' names {', '.join(unknown)}, which is not in the rule set.")
             touched = [rules[places[id]] for id in edit.ids]
-            if edit.operation == "reorder":
-                for place, rule in zip(sorted(places[id] for id in edit.ids), touched, strict=True):
-                    rules[place] = rule
-                continue
             new_ids = [f"R{last_id + number}" for number in range(1, 1 + len(edit.wordings) - bool(touched))]
             last_id += len(new_ids)
             ids = [*edit.ids[:1], *new_ids][: len(edit.wordings)]
-            left = _left_behind(edit, ids, touched, version, tuple(examples))
-            first = min((places[id] for id in edit.ids[:1]), default=len(rules))
-            rules[first : first + bool(touched)] = left
-            rules = [rule for rule in rules if rule.id in ids or rule.id not in edit.ids]
+            rules = edit.kind.apply(edit, rules, _left_behind(edit, ids, touched, version, tuple(examples)))
         return RuleSet(version=version, rules=tuple(rules), last_id=last_id)
 
     def __str__(self) -> str:

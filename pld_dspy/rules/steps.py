@@ -1,28 +1,31 @@
 """Edits that are proposed, and what became of them."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import dspy
 from pydantic import BaseModel, ConfigDict
 
-from pld_dspy.rules import RuleSet
 from pld_dspy.rules.edits import Edit
+from pld_dspy.rules.ruleset import RuleSet
 from pld_dspy.rules.wording import flaw
 from pld_dspy.statistics import Comparison
 
-Purpose = Literal["contradiction", "repair", "compression", "pruning"]
-SAID = "the rules say so already"
-SHORTENING = ("compression", "pruning")  # purposes for which an equal score is enough
+REPEATED = "the rules say so already"
 
 
 class Proposal(NamedTuple):
-    """Edits of one predictor's rules, and the failures they are to mend."""
+    """Edits of one predictor's rules, each of which is put to the gate by itself."""
 
-    purpose: Purpose
+    purpose: str  # what they are for, as steps and reports say it
     predictor: str
     edits: Sequence[Edit]
-    failures: Sequence[dspy.Example] = ()
+    failures: Sequence[dspy.Example] = ()  # that they are to mend
+    shortens: bool = False  # whether an equal score is enough, since they make the rules shorter
+    measured: bool = (
+        False  # whether most of their scores are known, so that no part of the validation set is tried first
+    )
+    objection: Callable[[Edit, RuleSet], str | None] | None = None  # what else speaks against an edit
 
 
 class Verdict(BaseModel):
@@ -41,7 +44,7 @@ class Step(BaseModel):
     """One edit, and what the gate made of it: a line of edits.jsonl."""
 
     iteration: int
-    purpose: Purpose
+    purpose: str
     predictor: str
     edit: Edit
     before: list[str] = []  # texts of the rules that it names
@@ -49,23 +52,12 @@ class Step(BaseModel):
     authors: list[str] = []  # people whose rules it changes
     verdict: Verdict
 
-    @property
-    def final(self) -> bool:
-        """Whether the verdict holds where an equal score is enough, too."""
-        lost = self.verdict.comparison is not None and self.verdict.comparison.gain < 0
-        return self.verdict.accepted or lost or self.purpose in SHORTENING
-
 
 def obstacle(edit: Edit, rules: RuleSet) -> str | None:
     """Why an edit cannot be made, or None: its rules have to be there, and it has to say something new."""
     if edit.fault:
         return edit.fault
-    order = [rule.id for rule in rules.rules]
-    if missing := [id for id in edit.ids if id not in order]:
+    if missing := [id for id in edit.ids if id not in {rule.id for rule in rules.rules}]:
         return f"there is no rule {', '.join(missing)}"
-    texts = [" ".join(text.split()) for text in edit.wordings]
-    if problem := next(filter(None, map(flaw, texts)), None):
-        return problem
-    others = {rule.text for rule in rules.rules if edit.operation != "merge" or rule.id not in edit.ids}
-    unchanged = edit.operation == "reorder" and sorted(edit.ids, key=order.index) == [*edit.ids]
-    return SAID if unchanged or others & {*texts} or len({*texts}) < len(texts) else None
+    flaws = (flaw(" ".join(text.split())) for text in edit.wordings)
+    return next(filter(None, flaws), REPEATED if edit.kind.repeats(edit, rules.rules) else None)

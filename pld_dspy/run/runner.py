@@ -72,8 +72,7 @@ class Runner:
         earlier: Mapping[str, Mapping[str, Usage]] | None = None,
         ended: bool = False,
     ) -> None:
-        self.teacher = Meter((earlier or {}).get("teacher"))
-        self.student = Meter((earlier or {}).get("student"))
+        self._meters = {role: Meter(usage) for role, usage in (earlier or {}).items()}
         self._calls_before = self._calls() if ended else 0
         self._cost_before = self._cost() if ended else 0.0
         self._num_threads = num_threads
@@ -129,9 +128,13 @@ class Runner:
             raise fatal[0]
         return outcomes
 
+    def meter(self, role: str) -> Meter:
+        """What counts a role's calls, as in `dspy.context(usage_tracker=runner.meter("teacher"))`."""
+        return self._meters.setdefault(role, Meter())
+
     def usage(self) -> dict[str, dict[str, Usage]]:
         """What the models have used so far, by role and model."""
-        return {"teacher": self.teacher.by_model(), "student": self.student.by_model()}
+        return {role: meter.by_model() for role, meter in dict(self._meters).items()}
 
     def share_used(self) -> float:
         """The share of the budget that is used, of whichever cap is nearer; 0 without caps."""
@@ -143,10 +146,10 @@ class Runner:
         return max(shares)
 
     def _calls(self) -> int:
-        return sum(usage.calls for meter in (self.teacher, self.student) for usage in meter.by_model().values())
+        return sum(usage.calls for models in self.usage().values() for usage in models.values())
 
     def _cost(self) -> float:
-        return sum(meter.total().cost_usd or 0.0 for meter in (self.teacher, self.student))
+        return sum(meter.total().cost_usd or 0.0 for meter in list(self._meters.values()))
 
     def _over_budget(self) -> bool:
         self.spent |= self.share_used() >= 1

@@ -8,6 +8,8 @@ from typing import Any
 from dspy.utils.usage_tracker import UsageTracker
 from pydantic import BaseModel
 
+from pld_dspy.models import in_process, simulated
+
 LOCAL = ("ollama/", "ollama_chat/")  # providers whose models LiteLLM knows to be free
 
 
@@ -82,7 +84,7 @@ def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1
     Returns:
         None where LiteLLM does not know the model; it takes some that are newer than its list to be free.
     """
-    if model.startswith(("rehearsal", "hf:")) or model == "ocr":
+    if in_process(model):
         return None
     import litellm
 
@@ -99,7 +101,7 @@ def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1
 
 def count_tokens(model: str, text: str) -> int:
     """Tokens of a text by LiteLLM's tokenizer for the model; a token for four characters for the rehearsal models."""
-    if model.startswith("rehearsal"):
+    if simulated(model):
         return -(-len(text) // 4)
     import litellm
 

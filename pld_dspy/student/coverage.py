@@ -1,17 +1,13 @@
 """How many training examples the rules in the prompt come from, by kind of example."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import dspy
 from pydantic import BaseModel
 
-from pld_dspy.examples import example_id, labelled_predictors
+from pld_dspy.examples import example_id
 from pld_dspy.rules import RuleSet
-from pld_dspy.rules.wording import sound
-
-MOST_VALUES = 12  # of a label that is taken for a class; what has more is an answer of its own for each question
-UNKNOWN = "unknown"
+from pld_dspy.student.program import value_of
 
 
 class Share(BaseModel):
@@ -54,20 +50,6 @@ def coverage(rules: Mapping[str, RuleSet], trainset: Sequence[dspy.Example], str
     return Coverage(n=len(trainset), covered=sum(covered), groups=groups)
 
 
-def strata_of(program: dspy.Module, trainset: Sequence[dspy.Example]) -> tuple[str, ...]:
-    """The fields that a program's examples are grouped by: its own `strata`, else its labels with few values.
-
-    Raises:
-        PLDError: the program declares none, and has no predictor or its examples no labels.
-    """
-    declared = getattr(program, "strata", None)
-    if declared is not None:
-        return tuple(declared)
-    fields = dict.fromkeys(field for fields in labelled_predictors(program, trainset).values() for field in fields)
-    values = {field: {value_of(example, field) for example in trainset} - {UNKNOWN} for field in fields}
-    return tuple(field for field, found in values.items() if len(found) <= min(MOST_VALUES, len(trainset) / 2))
-
-
 def shortened(groups: Mapping[str, Share], most: int = 20) -> list[tuple[str, Share]]:
     """The first values for a table, and the sum of the others under a name that no value has."""
     rows = list(groups.items())
@@ -76,9 +58,3 @@ def shortened(groups: Mapping[str, Share], most: int = 20) -> list[tuple[str, Sh
     rest = [share for _, share in rows[most:]]
     total = Share(n=sum(share.n for share in rest), covered=sum(share.covered for share in rest))
     return [*rows[:most], (f"{len(rest)} others", total)]
-
-
-def value_of(example: dspy.Example, field: str) -> str:
-    """The value of a stratum's field as a name; "unknown" where there is none."""
-    value: Any = example.get(field)
-    return sound(" ".join(str(value).split())) or UNKNOWN if value is not None else UNKNOWN

@@ -1,20 +1,17 @@
 """Scoring a program on examples, each example once for each wording of the program."""
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import dspy
 from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id, fingerprint
+from pld_dspy.identity import program_fingerprint
 from pld_dspy.rules.wording import Text
-from pld_dspy.run.runner import NOT_RUN, BudgetSpent, Runner
-
-Metric = Callable[..., float | bool]
+from pld_dspy.run import NOT_RUN, BudgetSpent, RunFolder, Runner
+from pld_dspy.student.program import Metric, in_words, outputs_of
 
 OUTPUT_CHARACTERS = 4_000  # of an output field that are kept
 PASSED = 0.5  # a score from which an answer counts as a success in diagnosis
@@ -44,9 +41,14 @@ class Evaluation(BaseModel):
     items: list[Scored]
 
     @property
+    def scores(self) -> list[float]:
+        """The score of each example."""
+        return [item.score for item in self.items]
+
+    @property
     def score(self) -> float:
         """Mean score, a fraction; the same in any order of the examples."""
-        return math.fsum(item.score for item in self.items) / len(self.items)
+        return math.fsum(self.scores) / len(self.items)
 
     @property
     def errors(self) -> int:
@@ -65,20 +67,16 @@ class Evaluator:
     Args:
         metric: `metric(example, prediction)` → a fraction or a truth value, as everywhere in DSPy.
         runner: makes the calls.
-        known: scores from an earlier, interrupted run; where a call had failed, the example is asked again.
-        record: called with every new score, from many threads.
+        folder: the run folder, which has the scores of an interrupted run and keeps every new one; where a call had
+            failed, the example is asked again. None to keep nothing.
     """
 
-    def __init__(
-        self,
-        metric: Metric,
-        runner: Runner,
-        known: Sequence[Scored] = (),
-        record: Callable[[Scored], None] = lambda scored: None,
-    ) -> None:
+    def __init__(self, metric: Metric, runner: Runner, folder: RunFolder | None = None) -> None:
         self._metric = metric
         self._runner = runner
-        self._record = record
+        self._meter = runner.meter("student")
+        self._folder = folder or RunFolder(None)
+        known = self._folder.lines("evaluations.jsonl", Scored)
         self._known = {(scored.program, scored.content): scored for scored in known if scored.error is None}
 
     def __call__(self, program: dspy.Module, examples: Sequence[dspy.Example], description: str) -> Evaluation:
@@ -98,7 +96,7 @@ class Evaluator:
             key, example = item
             self._remember(self._score(program, example, key, description))
 
-        with dspy.context(usage_tracker=self._runner.student):
+        with dspy.context(usage_tracker=self._meter):
             outcomes = self._runner.map(score, list(new.items()), description)
         for (key, example), outcome in zip(new.items(), outcomes, strict=True):
             if outcome.error not in (None, NOT_RUN):
@@ -117,13 +115,13 @@ class Evaluator:
 
     def _remember(self, scored: Scored) -> None:
         self._known[(scored.program, scored.content)] = scored
-        self._record(scored)
+        self._folder.append("evaluations.jsonl", scored)
 
     def _score(self, program: dspy.Module, example: dspy.Example, key: tuple[str, str], purpose: str) -> Scored:
-        meter = self._runner.student.child()
+        meter = self._meter.child()
         with dspy.context(usage_tracker=meter):
             prediction = program(**example.inputs())
-        score = scored_by(self._metric, example, prediction)
+        score = score_of(self._metric, example, prediction)
         tokens = sum(usage.prompt_tokens for usage in meter.by_model().values())
         return Scored(
             purpose=purpose,
@@ -133,13 +131,13 @@ class Evaluator:
             score=score,
             answer=in_words(program, example, prediction),
             outputs={
-                name: str(prediction[name])[:OUTPUT_CHARACTERS] for name in prediction if name in _outputs(program)
+                name: str(prediction[name])[:OUTPUT_CHARACTERS] for name in prediction if name in outputs_of(program)
             },
             prompt_tokens=tokens or None,
         )
 
 
-def scored_by(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -> float:
+def score_of(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -> float:
     """A metric's score of one answer.
 
     Raises:
@@ -153,53 +151,3 @@ def scored_by(metric: Metric, example: dspy.Example, prediction: dspy.Prediction
     if not math.isfinite(score):
         raise PLDError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
     return score
-
-
-def program_fingerprint(program: dspy.Module) -> str:
-    """A hash of what makes two wordings of a program differ: instructions, fields, demonstrations and routing."""
-    state = [
-        (name, predictor.signature.dump_state(), [dict(demo) for demo in predictor.demos], *_routing(predictor))
-        for name, predictor in program.named_predictors()
-    ]
-    return hashlib.sha256(json.dumps(state, default=str, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _routing(predictor: dspy.Predict) -> list[str]:
-    from pld_dspy.student.routing import RoutedPredict
-
-    routing = predictor.routing if isinstance(predictor, RoutedPredict) else None
-    return [routing.model_dump_json()] if routing else []
-
-
-def in_words(program: dspy.Module, example: dspy.Example, answer: dspy.Prediction | dspy.Example) -> str:
-    """An answer (a prediction, or the example's own labels) as a person would say it.
-
-    A program whose answers mean nothing by themselves, as the letter of a choice, says them with a method
-    `in_words(example, answer)` of its own; otherwise it is the values of the output fields.
-    """
-    if hasattr(program, "in_words"):
-        return str(program.in_words(example, answer))
-    values = [answer.get(name) for name in answer if name in _outputs(program) - {"reasoning"}]
-    return "\n".join(str(value) for value in values if value not in (None, ""))
-
-
-def exact_match(student: dspy.Module) -> Metric:
-    """The metric of a program that has none: all labelled output fields equal the labels, but for case and spaces."""
-    outputs = _outputs(student)
-
-    def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
-        def same(name: str) -> bool:
-            return str(example[name]).strip().casefold() == str(prediction.get(name)).strip().casefold()
-
-        labelled = [name for name in example.labels() if name in outputs]
-        if not labelled:
-            raise PLDError(f"The labels {', '.join(example.labels())} are not outputs of the program: give a metric.")
-        return float(all(same(name) for name in labelled))
-
-    exact_match_of = "exact match of " + ", ".join(sorted(outputs))
-    metric.__name__ = exact_match_of
-    return metric
-
-
-def _outputs(program: dspy.Module) -> set[str]:
-    return {name for predictor in program.predictors() for name in predictor.signature.output_fields}

@@ -1,15 +1,25 @@
-"""Which clustering's rules are kept: score on validation against tokens in the prompt."""
+"""Phase 2, second half: the rules of several clusterings, and which of them validation keeps."""
 
+import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from pld_dspy.rules import MicroRule, RuleSet
+from pld_dspy.context import Context, Version
+from pld_dspy.rules import MicroRule, RuleSet, by_predictor
+from pld_dspy.run import BudgetSpent
 from pld_dspy.statistics import pareto_front
+from pld_dspy.student import tasks_of
+from pld_dspy.synthesis.unions import Unions, unite_clusters
 
 if TYPE_CHECKING:
     from pld_dspy.clustering import Clustering
+
+log = logging.getLogger(__name__)
+
+ENOUGH = 0.5  # of the budget; when so much is used, no further candidate is tried
 
 
 class Candidate(BaseModel):
@@ -21,6 +31,60 @@ class Candidate(BaseModel):
     score: float  # on the validation set
     on_front: bool = False  # whether no other candidate has a higher score or fewer tokens at no loss of the other
     chosen: bool = False
+
+
+def unite(
+    context: Context, micro_rules: Sequence[MicroRule], clusterings: "Mapping[str, Clustering]", num_candidates: int
+) -> list[Candidate]:
+    """Make rules of the best clusterings, and keep those that score best on validation as version 0.
+
+    Further candidates are tried while less than half of the budget is used.
+
+    Args:
+        context: of the compile.
+        micro_rules: of all predictors.
+        clusterings: of them, by predictor.
+        num_candidates: clusterings to try at most.
+
+    Returns:
+        The candidates that were tried, one of them chosen.
+
+    Raises:
+        BudgetSpent: the budget ended before the first was validated; its rules are kept without a score.
+    """
+    known = len(context.folder.lines("candidates.jsonl", Candidate))  # by this run before it was stopped
+    unions: dict[str, Unions] = defaultdict(dict)
+    candidates: list[Candidate] = []
+    to_try = clusterings_to_try(clusterings, num_candidates)
+    for number, partition in enumerate(to_try, start=1):
+        if candidates and number > known and context.budget_used() >= ENOUGH:
+            break
+        rules = {
+            name: unite_clusters(
+                context, members, partition[name].labels, tasks_of(context.student)[name], unions[name]
+            )
+            for name, members in by_predictor(micro_rules).items()
+        }
+        if not candidates:
+            _keep_first(context, Version(rules), micro_rules, partition)
+        try:
+            score = context.score(context.build(rules), context.valset, f"Validating clustering {number}").score
+        except BudgetSpent:
+            if not candidates:
+                raise
+            break
+        tokens = sum(context.tokens(ruleset.render()) for ruleset in context.in_prompt(rules).values())
+        candidates.append(Candidate(clusterings=_in_words(partition), rules=rules, prompt_tokens=tokens, score=score))
+        if number > known:
+            context.folder.append("candidates.jsonl", candidates[-1])
+    candidates = settle(candidates)
+    best = next(number for number, candidate in enumerate(candidates) if candidate.chosen)
+    _keep_first(context, Version(candidates[best].rules, candidates[best].score), micro_rules, to_try[best])
+    context.folder.write("candidates.jsonl", "".join(f"{each.model_dump_json()}\n" for each in candidates))
+    for name, fitting in context.in_prompt(candidates[best].rules).items():
+        if left_out := len(candidates[best].rules[name]) - len(fitting):
+            log.warning("%d rules of %s do not fit into %s tokens.", left_out, name, context.max_rule_tokens)
+    return candidates
 
 
 def settle(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -41,32 +105,43 @@ def settle(candidates: Sequence[Candidate]) -> list[Candidate]:
     ]
 
 
-def clusterings_to_try(clusterings: Mapping[str, "Clustering"], most: int) -> "list[dict[str, Clustering]]":
+def clusterings_to_try(clusterings: "Mapping[str, Clustering]", most: int) -> "list[dict[str, Clustering]]":
     """The best clustering of every predictor, the next best of every predictor, and so on, each partition once."""
-    ranked = {name: [found, *found.alternatives] for name, found in clusterings.items()}
+    ranked = {name: [best, *best.alternatives] for name, best in clusterings.items()}
     several = [
-        {name: of[min(rank, len(of) - 1)] for name, of in ranked.items()}
+        {name: ranks[min(rank, len(ranks) - 1)] for name, ranks in ranked.items()}
         for rank in range(min(most, max(map(len, ranked.values()))))
     ]
-    labels = [[found.labels.tolist() for found in candidate.values()] for candidate in several]
-    return [candidate for number, candidate in enumerate(several) if labels[number] not in labels[:number]]
+    labels = [[clustering.labels.tolist() for clustering in partition.values()] for partition in several]
+    return [partition for number, partition in enumerate(several) if labels[number] not in labels[:number]]
 
 
-def said_of(clusterings: "Mapping[str, Clustering]") -> dict[str, str]:
+def _keep_first(
+    context: Context, version: Version, micro_rules: Sequence[MicroRule], clusterings: "Mapping[str, Clustering]"
+) -> None:
+    """Keep rules as version 0, and what was put together for them."""
+    members = by_predictor(micro_rules)
+    written = {name: _as_json(members[name], clustering) for name, clustering in clusterings.items()}
+    context.folder.write("clusters.json", written)
+    context.keep(version, first=True)
+
+
+def _in_words(clusterings: "Mapping[str, Clustering]") -> dict[str, str]:
     """By predictor, the setting of a clustering as a person reads it, and what it came to."""
-    return {name: f"{_worded(found.params)}: {found}" for name, found in clusterings.items()}
+
+    def setting(params: Mapping[str, Any]) -> str:
+        values = (
+            f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
+        )
+        return ", ".join(values).removeprefix("algorithm ").removeprefix("estimator ") or "equal rules only"
+
+    return {name: f"{setting(clustering.params)}: {clustering}" for name, clustering in clusterings.items()}
 
 
-def _worded(params: Mapping[str, Any]) -> str:
-    """A setting as a person reads it."""
-    told = [f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()]
-    return ", ".join(told).removeprefix("algorithm ").removeprefix("estimator ") or "equal rules only"
-
-
-def written(micro_rules: Sequence[MicroRule], found: "Clustering") -> dict[str, Any]:
+def _as_json(micro_rules: Sequence[MicroRule], clustering: "Clustering") -> dict[str, Any]:
     """A clustering as clusters.json holds it: its setting, its measures, and the examples of each cluster."""
     clusters: dict[str, list[str]] = {}
-    for rule, label in zip(micro_rules, found.labels.tolist(), strict=True):
+    for rule, label in zip(micro_rules, clustering.labels.tolist(), strict=True):
         clusters.setdefault("noise" if label < 0 else str(label), []).append(rule.example)
-    measures = {**found.quality._asdict(), "structure": found.structure, "weak": found.weak}
-    return {"params": {key: repr(value) for key, value in found.params.items()}, **measures, "clusters": clusters}
+    measures = {**clustering.quality._asdict(), "structure": clustering.structure, "weak": clustering.weak}
+    return {"params": {key: repr(value) for key, value in clustering.params.items()}, **measures, "clusters": clusters}

@@ -5,22 +5,18 @@ from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 
-from pld_dspy.rules import MicroRule, Rule, RuleSet
-from pld_dspy.rules.edits import AppliedEdit, Edit
+from pld_dspy.context import Context
+from pld_dspy.rules import AppliedEdit, Edit, MicroRule, Rule, RuleSet
 from pld_dspy.rules.wording import flaw
-from pld_dspy.run.runner import Runner
 from pld_dspy.teacher import Teacher
 
 MOST_RULES = 20  # wordings of a cluster that the teacher is shown
 
+Unions = MutableMapping[tuple[str, ...], str | None]  # wordings, and the rule that the teacher makes of them
 
-def synthesise(
-    micro_rules: Sequence[MicroRule],
-    labels: np.ndarray,
-    task: str,
-    teacher: Teacher | None,
-    runner: Runner,
-    known: MutableMapping[tuple[str, ...], str | None] | None = None,
+
+def unite_clusters(
+    context: Context, micro_rules: Sequence[MicroRule], labels: np.ndarray, task: str, known: Unions
 ) -> RuleSet:
     """Unite each cluster into one rule; a rule that stands alone stays as it is, with a support of one.
 
@@ -28,12 +24,11 @@ def synthesise(
     wordings are united, the rule's history holds them.
 
     Args:
-        micro_rules: n rules.
+        context: its teacher is asked once for each cluster that has more than one wording. Without a teacher a cluster
+            keeps its first wording.
+        micro_rules: n rules of one predictor.
         labels: n cluster labels, -1 for a rule that belongs to no cluster.
         task: what the student is told to do.
-        teacher: its `synthesise` predictor is asked, on the language model of the calling context, once for each
-            cluster that has more than one wording. Without a teacher a cluster keeps its first wording.
-        runner: makes the calls.
         known: what the teacher has made of wordings for the same task, in another clustering; it is added to.
 
     Returns:
@@ -43,19 +38,26 @@ def synthesise(
     clusters: dict[int, list[MicroRule]] = defaultdict(list)
     for position, (micro_rule, label) in enumerate(zip(micro_rules, labels.tolist(), strict=True)):
         clusters[label if label >= 0 else -1 - position].append(micro_rule)
-    known = {} if known is None else known
     groups = list(clusters.values())
     wordings = [_wordings(group) for group in groups]
-
-    def ask(rules: tuple[str, ...]) -> str | None:
-        rule = teacher.synthesise(task=task, rules=list(rules[:MOST_RULES])).rule if teacher else ""
-        return None if flaw(rule or "") else rule
-
-    new = [rules for rules in dict.fromkeys(wordings) if len(rules) > 1 and rules not in known and teacher]
-    outcomes = runner.map(ask, new, "Uniting rules")
-    known.update((rules, outcome.value) for rules, outcome in zip(new, outcomes, strict=True) if outcome.error is None)
+    if context.teacher is not None:
+        new = [rules for rules in dict.fromkeys(wordings) if len(rules) > 1 and rules not in known]
+        known.update(_ask(context, context.teacher, new, task))
     texts = [known.get(rules) or rules[0] for rules in wordings]
     return RuleSet.numbered(_rule(text, group) for text, group in zip(texts, groups, strict=True))
+
+
+def _ask(
+    context: Context, teacher: Teacher, wordings: Sequence[tuple[str, ...]], task: str
+) -> dict[tuple[str, ...], str | None]:
+    """What the teacher makes of wordings; None where its reply is no rule, nothing where there is no reply."""
+
+    def ask(rules: tuple[str, ...]) -> str | None:
+        rule = teacher.synthesise(task=task, rules=list(rules[:MOST_RULES])).rule or ""
+        return None if flaw(rule) else rule
+
+    outcomes = context.ask("teacher", ask, wordings, "Uniting rules")
+    return {rules: outcome.value for rules, outcome in zip(wordings, outcomes, strict=True) if outcome.error is None}
 
 
 def _wordings(group: Sequence[MicroRule]) -> tuple[str, ...]:

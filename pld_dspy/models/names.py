@@ -11,7 +11,19 @@ from pld_dspy.errors import PLDError
 from pld_dspy.models.transformers_engine import TransformersEngine
 from pld_dspy.settings import parse_settings
 
-UNTOLD = ("api_key", "api_base", "base_url", "extra_headers", "headers")  # of a model's settings
+CHECKED = ("temperature", "top_p", "max_tokens")  # settings whose values DSPy can refuse before the first call
+ENGINE = ("device", "dtype", "batch_size")  # settings of `TransformersEngine`
+SECRET = ("api_key", "api_base", "base_url", "extra_headers", "headers")  # settings that no run folder holds
+
+
+def simulated(model: str) -> bool:
+    """Whether a model's name is that of the rehearsal, the simulator."""
+    return model.startswith("rehearsal")
+
+
+def in_process(model: str) -> bool:
+    """Whether a model runs in this process and has no price: the rehearsal, "hf:MODEL" or "ocr"."""
+    return simulated(model) or model.startswith("hf:") or model == "ocr"
 
 
 def language_model(
@@ -41,19 +53,18 @@ def language_model(
     if name.startswith("hf:") and api_base is not None:
         raise PLDError(f"The {role} {name!r} runs in this process: leave out the address of a server.")
     try:
-        # What no model takes is refused here, not at the first call.
-        Config(**{name: value for name, value in values.items() if name in ("temperature", "top_p", "max_tokens")})
+        Config(**{setting: values[setting] for setting in CHECKED if setting in values})
         if name == "rehearsal":
             from pld_dspy.rehearsal import rehearsal_lm
 
             return rehearsal_lm(**{"seed": seed, **values})
         if name.startswith("hf:"):
-            given = {key: values.pop(key) for key in ("device", "dtype", "batch_size") if key in values}
+            own = {setting: values.pop(setting) for setting in ENGINE if setting in values}
             model = os.path.expanduser(name.removeprefix("hf:")).rstrip("/")
             model = os.path.realpath(model) if os.path.isdir(model) else model
-            # DSPy's cache goes by the name, so that the name has to tell models apart.
-            told = ",".join(f"{key}={value}" for key, value in given.items() if key == "dtype")
-            return dspy.LM(f"hf:{model}{told and '@'}{told}", engine=TransformersEngine(model, **given), **values)
+            # DSPy's cache goes by the name, so the name has to tell models apart.
+            precision = f"@dtype={own['dtype']}" if "dtype" in own else ""
+            return dspy.LM(f"hf:{model}{precision}", engine=TransformersEngine(model, **own), **values)
         if api_base is not None:
             key = os.environ.get(f"PLD_{role.upper()}_API_KEY", "none")
             return dspy.LM(name, api_base=api_base, api_key=key, **values)
@@ -63,6 +74,6 @@ def language_model(
 
 
 def described(lm: dspy.BaseLM) -> str:
-    """A model and what it is asked with, without addresses and keys."""
-    asked = {name: value for name, value in sorted(lm.kwargs.items()) if value is not None and name not in UNTOLD}
-    return " ".join([lm.model, *(f"{name}={value}" for name, value in asked.items())])
+    """A model and the settings it is asked with, without addresses and keys."""
+    settings = {name: value for name, value in sorted(lm.kwargs.items()) if value is not None and name not in SECRET}
+    return " ".join([lm.model, *(f"{name}={value}" for name, value in settings.items())])
