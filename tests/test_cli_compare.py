@@ -4,6 +4,7 @@ import json
 
 import pytest
 from loopback import served
+
 from pld_dspy.optimizers import command
 
 SMALL = ("--train", "16", "--val", "8", "--test", "12", "--num-threads", "2")
