@@ -109,7 +109,7 @@ def test_a_dry_run_calls_and_writes_nothing(pld, tmp_path):
         (["evaluate", "scienceqa", "--program-setting", "colour=red"], "does not take these settings"),
         (["evaluate", "scienceqa", "--data-setting", "colour=red"], "is none that scienceqa has"),
         (["evaluate", "scienceqa", "--bad-images", "ignore"], "--bad-images"),
-        (["evaluate", "scienceqa", "--measure", "bleu"], "no overlap measure bleu"),
+        (["evaluate", "scienceqa", "--measure", "bleu"], "no measure 'bleu'; there are: rouge_l"),
         (["compile", "scienceqa", "--teacher-setting", "x"], "name=value"),
         (["compile", "scienceqa", "--max-lm-calls", "60", "--test", "30"], "testing alone takes 60"),
         (["compile", "scienceqa", "--max-cost", "1"], "no price"),

@@ -83,7 +83,7 @@ def test_an_adversarial_teacher_does_no_harm(seed):
 def test_use_by_groups_agrees_with_leaving_each_rule_out():
     rng, own = random.Random(0), [skill for skill in SKILLS if skill.benchmark == "scienceqa"]
     others = [skill for skill in SKILLS if skill.benchmark == "spiqa"]
-    said = [skill.wording(rng, False) for skill in own[:3]] + [skill.wording(rng, True) for skill in [*own, *own[3:6]]]
+    said = [skill.wording(rng, False) for skill in own[:2]] + [skill.wording(rng, True) for skill in [*own, *own[2:4]]]
     while len(said) < 24:
         said += [text for text in [rng.choice(others).wording(rng, True)] if text not in said]
     rules, valset, answered = RuleSet.of((text, ()) for text in said), load("scienceqa", "val", limit=30), []
@@ -101,7 +101,7 @@ def test_use_by_groups_agrees_with_leaving_each_rule_out():
         by_groups = len(answered)
         alone = {rule.id: measure_use([rule.id], full, scores)[rule.id] for rule in rules.rules}
     assert grouped == alone
-    assert [alone[f"R{number}"].gain < 0 for number in (1, 2, 3)] == [True] * 3, "a wrong rule in front of a right one"
+    assert [alone[f"R{number}"].gain < 0 for number in (1, 2)] == [True] * 2, "a wrong rule in front of a right one"
     assert sum(use.gain > 0 for use in alone.values()) == 3, "right rules that nothing stands in for"
     assert by_groups <= (len(answered) - by_groups) / 3 == 24 * 30 / 3
 
@@ -110,8 +110,8 @@ def test_use_by_groups_agrees_with_leaving_each_rule_out():
     ("make", "train", "val", "budgets"),
     [
         (ScienceQA, 30, 16, (700, 350)),
-        pytest.param(ScienceQA, 60, 40, (1_400, 700), marks=pytest.mark.slow),
-        pytest.param(SPIQA, 60, 40, (1_400, 700), marks=pytest.mark.slow),
+        pytest.param(ScienceQA, 60, 40, (1_200, 600), marks=pytest.mark.slow),
+        pytest.param(SPIQA, 60, 40, (1_200, 600), marks=pytest.mark.slow),
     ],
 )
 def test_with_half_the_token_budget_the_score_falls_little(make, train, val, budgets):

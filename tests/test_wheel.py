@@ -85,7 +85,7 @@ def test_its_modules_and_commands_are_found(installed, python):
 @pytest.mark.slow
 def test_a_fresh_session_works_as_the_readme_says(python, tmp_path):
     rules = int(python(SESSION).split()[-1])
-    assert rules >= 8
+    assert rules >= 7, "a rule of each skill"
     state = json.loads((tmp_path / "program.json").read_text())
     assert state["answer"]["signature"]["instructions"].count("\n- ") == rules
 
