@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test bench lint clean
+.PHONY: setup demo test test-slow bench lint clean
 
 setup: .venv/ready
 
@@ -20,7 +20,10 @@ demo: setup
 	$(BIN)/pld demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-slow: setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m slow
 
 bench: setup
 	$(BIN)/python benchmarks/loading.py
@@ -30,6 +33,8 @@ bench: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	rm -rf build/typed
+	$(BIN)/python -c "import setuptools; setuptools.setup()" --quiet build_py --build-lib build/typed
 	$(BIN)/mypy
 
 clean:

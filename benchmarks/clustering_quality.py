@@ -21,8 +21,8 @@ from pld_dspy.clustering.noise import second_look
 from pld_dspy.clustering.points import Points, points_of, reduced
 from pld_dspy.clustering.quality import measure, tidy
 from pld_dspy.clustering.search import MAX_CLUSTERS
-from pld_dspy.embedders import embed
-from pld_dspy.sentences import SentenceEmbedder
+from pld_dspy.models.embedders import embed
+from pld_dspy.models.sentence_embedder import SentenceEmbedder
 
 GAP = 0.02  # how far the search may stay below the best setting that there is
 STEPS = {"average": 10**9, "dbscan": 60, "hdbscan": 10**9, "kmeans": 40}  # values of a parameter in the grid, at most

@@ -26,15 +26,15 @@ def main() -> None:
     arguments.add_argument("--judge", required=True)
     arguments.add_argument("--judge-api-base")
     given = arguments.parse_args()
-    said = {line.example: line.outputs.get("answer") for line in read_lines(given.run / "evaluations.jsonl", Scored)}
-    examples = [each for each in load("spiqa", "test", given.folder, modality="caption") if each.question_id in said]
-    own, gold = [said[each.question_id] for each in examples], [each.answer for each in examples]
+    answers = {line.example: line.outputs.get("answer") for line in read_lines(given.run / "evaluations.jsonl", Scored)}
+    examples = load("spiqa", "test", given.folder, modality="caption")
+    examples = [example for example in examples if example.question_id in answers]
+    own, gold = [answers[example.question_id] for example in examples], [example.answer for example in examples]
     other = [own[(number + SHIFT) % len(own)] for number in range(len(own))]
     judge = L3Score(language_model("judge", given.judge, given.judge_api_base))
-    for name, answers in (("gold", gold), ("the student's", own), ("other questions'", other)):
-        asked = [(each.question, each.answer, answer) for each, answer in zip(examples, answers, strict=True)]
-        outcomes = Runner(2, display_progress=True).map(lambda question: judge(*question), asked, name)
-        scores = [outcome.value for outcome in outcomes]
+    runner = Runner(2, display_progress=True)
+    for name, judged in (("gold", gold), ("the student's", own), ("other questions'", other)):
+        scores = judge.score(examples, judged, runner).examples
         print(json.dumps({"answers": name, "n": len(scores), "l3score": round(sum(scores) / len(scores), 4)}))
 
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from pld_dspy.datasets import load
-from pld_dspy.rehearsal.sample import sample_folder
+from pld_dspy.datasets.sample import sample_folder
 
 OFFICIAL = {"train": 12_726, "val": 4_241, "test": 4_241}
 

@@ -23,32 +23,19 @@ Calls = Annotated[int, typer.Option(min=1, help="Calls of both models that compi
 Out = Annotated[Path | None, typer.Option(help="The folder of the results; the same command again goes on in it.")]
 
 
+# fmt: off
 def compare(
-    program: opt.Program,
-    data: opt.Data = "sample",
-    teacher: opt.Model = "rehearsal",
-    student: opt.Model = "rehearsal",
-    teacher_api_base: opt.ApiBase = None,
-    student_api_base: opt.ApiBase = None,
-    teacher_setting: opt.Settings = None,
-    student_setting: opt.Settings = None,
-    optimizers: Names = None,
-    seeds: Seeds = "0",
-    train: opt.Size = 120,
-    val: opt.Size = 60,
-    test: opt.Size = 120,
-    data_seed: opt.Seed = 0,
-    modality: opt.Mode = "image",
-    describer: opt.DescriberName = None,
-    describer_api_base: opt.ApiBase = None,
-    program_setting: opt.ProgramSettings = None,
-    data_setting: opt.DataSettings = None,
+    program: opt.Program, data: opt.Data = "sample",
+    train: opt.Size = 120, val: opt.Size = 60, test: opt.Size = 120, data_seed: opt.Seed = 0,
+    teacher: opt.Model = "rehearsal", teacher_api_base: opt.ApiBase = None, teacher_setting: opt.Settings = None,
+    student: opt.Model = "rehearsal", student_api_base: opt.ApiBase = None, student_setting: opt.Settings = None,
+    modality: opt.Mode = "image", describer: opt.DescriberName = None, describer_api_base: opt.ApiBase = None,
+    program_setting: opt.ProgramSettings = None, data_setting: opt.DataSettings = None,
     bad_images: opt.BadImages = "stop",
-    max_lm_calls: Calls = 10_000,
-    num_threads: opt.Threads = 8,
-    out: Out = None,
-    json: opt.Json = False,
+    optimizers: Names = None, seeds: Seeds = "0", max_lm_calls: Calls = 10_000, num_threads: opt.Threads = 8,
+    out: Out = None, json: opt.Json = False,
 ) -> None:
+    # fmt: on
     """Compare optimizers: compile a student with each, test what they return, and write a report."""
     folder = out or Path("runs") / f"compare-{program}-{datetime.now():%Y%m%d-%H%M%S}"
     chosen = find_optimizers(None if optimizers is None else _listed(optimizers))
@@ -86,10 +73,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in _listed(text)]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+    parts = _listed(text)
+    if not parts or not all(part.isdecimal() for part in parts) or len(set(map(int, parts))) < len(parts):
         raise PLDError(f"--seeds takes different whole numbers from 0 on, by commas, as 0,1,2; not {text!r}.")
-    return numbers
+    return [int(part) for part in parts]

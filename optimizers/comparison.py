@@ -1,27 +1,30 @@
 """The comparison: every optimizer with every seed, resumable, and what all of them come to."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 
 import dspy
 from filelock import FileLock, Timeout
-from rich.progress import Progress, TaskID
 
 from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task
 from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
 from pld_dspy.models import described
 from pld_dspy.optimizers.recording import Phase
-from pld_dspy.optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer, ordered
+from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, ordered
 from pld_dspy.optimizers.results import Comparison, Result, Row
-from pld_dspy.optimizers.statistics import Scores, corrected, interval, paired_test, pareto_front
-from pld_dspy.optimizers.unit import Unit
+from pld_dspy.optimizers.statistics import with_tests
+from pld_dspy.optimizers.unit import read_answers, run_unit, unit_folder
 from pld_dspy.progress import progress_bar
-from pld_dspy.run.folder import RunFolder
+from pld_dspy.run import RunFolder
+
+Finished = dict[tuple[str, int], Result]  # by optimizer and seed
 
 
 def compare(
@@ -60,44 +63,14 @@ def compare(
         PLDError: a model does not answer, the metric fails, or the folder holds something else or is in use. What is
             finished stays.
     """
-    for split in ("train", "val", "test"):
-        if not task.examples.get(split):
-            raise PLDError(f"There is no example of {split}: {len(task.skipped)} were left out for a bad image.")
     run = _opened(folder, _configuration(task, student_lm, teacher_lm, max_lm_calls))
-    with _alone(folder), progress_bar(display_progress) as progress:
-        finished = _finished(run, optimizers)
-        run.status("interrupted", {})  # until the end
-        bar = progress.add_task("Comparing", total=len(optimizers) * len(seeds))
-        why_not: dict[str, list[str]] = {name: [] for name in optimizers}
-        for seed, name in product(seeds, optimizers):
-            if (name, seed) not in finished:
-                unit = Unit(name, seed, folder)
-                try:
-                    result = unit.run(
-                        optimizers[name],
-                        task,
-                        student_lm=student_lm,
-                        teacher_lm=teacher_lm,
-                        num_threads=num_threads,
-                        max_lm_calls=max_lm_calls,
-                        on_call=partial(_show, progress, bar, unit),
-                    )
-                except CannotRun as error:
-                    why_not[name].append(str(error))
-                except OSError as error:
-                    raise PLDError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
-                else:
-                    run.append("results.jsonl", result)
-                    finished[(name, seed)] = result
-                    unit.finish()
-            progress.advance(bar)
-        run.status("finished", {})
-        answers = {key: _scores(result, folder) for key, result in finished.items()}
-    rows, scores = [], {}
-    for name in ordered({*optimizers, *(name for name, _ in finished)}):
-        results = [finished[key] for key in sorted(finished) if key[0] == name]
-        rows.append(_row(name, optimizers.get(name), results, why_not.get(name, [])))
-        scores[name] = {result.seed: answers[name, result.seed] for result in results}
+    train, val, jobs = task.examples["train"], task.examples["val"], {}
+    for seed, name in product(seeds, optimizers):
+        unit = unit_folder(folder, name, seed)
+        job = Job(task.program, train, val, task.metric, student_lm, teacher_lm, seed, num_threads, max_lm_calls, unit)
+        jobs[name, seed] = job
+    finished, why_not = _run_missing(run, folder, task, optimizers, jobs, display_progress)
+    names = ordered({*optimizers, *(name for name, _ in finished)})
     return Comparison(
         program=task.name,
         data=task.source,
@@ -108,38 +81,42 @@ def compare(
         num_threads=sorted({result.num_threads for result in finished.values()}),
         max_lm_calls=max_lm_calls,
         described=task.usage.get("describer"),
-        rows=tested(rows, scores),
+        rows=with_tests([_row(name, optimizers.get(name), finished, why_not.get(name, []), folder) for name in names]),
     )
 
 
-def tested(rows: Sequence[Row], scores: Mapping[str, Scores]) -> list[Row]:
-    """Rows with their intervals and tests.
+def _run_missing(
+    run: RunFolder,
+    folder: Path,
+    task: Task,
+    optimizers: Mapping[str, Optimizer],
+    jobs: Mapping[tuple[str, int], Job],
+    display_progress: bool,
+) -> tuple[Finished, dict[str, list[str]]]:
+    """Run what has no result yet; return all results, and by optimizer why others have none."""
+    why_not: dict[str, list[str]] = {name: [] for name in optimizers}
+    with _alone(folder), progress_bar(display_progress) as progress:
+        finished = _finished(run, optimizers)
+        run.status("interrupted", {})  # until the end
+        bar = progress.add_task("Comparing", total=len(jobs))
 
-    Args:
-        rows: one for each optimizer.
-        scores: by optimizer and seed, a score for each test question.
-    """
-    against = {}
-    for reference in (BASELINE, METHOD):
-        tests = {
-            row.optimizer: paired_test(scores.get(reference, {}), scores[row.optimizer])
-            for row in rows
-            if row.optimizer != reference
-        }
-        against[reference] = corrected({name: test for name, test in tests.items() if test is not None})
-    front = pareto_front(rows)
-    found = []
-    for row in rows:
-        low, high = (interval(scores[row.optimizer]) if row.results else None) or (None, None)
-        update = {
-            "low": low,
-            "high": high,
-            "vs_baseline": against[BASELINE].get(row.optimizer),
-            "vs_method": against[METHOD].get(row.optimizer),
-            "on_front": row.optimizer in front,
-        }
-        found.append(row.model_copy(update=update))
-    return found
+        def show(unit: str, phase: Phase, count: int) -> None:
+            progress.update(bar, description=f"{unit}: {phase}, {count:,} calls")
+
+        for (name, seed), job in jobs.items():
+            try:
+                if (name, seed) not in finished:
+                    result = run_unit(name, optimizers[name], job, task, partial(show, f"{name} {seed}"))
+                    run.append("results.jsonl", result)
+                    finished[name, seed] = result
+                    shutil.rmtree(job.folder / "cache", ignore_errors=True)  # which nobody needs any more
+            except CannotRun as error:
+                why_not[name].append(str(error))
+            except OSError as error:
+                raise PLDError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+            progress.advance(bar)
+        run.status("finished", {})
+    return finished, why_not
 
 
 def _opened(folder: Path, configuration: dict[str, object]) -> RunFolder:
@@ -156,19 +133,14 @@ def _opened(folder: Path, configuration: dict[str, object]) -> RunFolder:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes out of the folder."""
-    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with lock:
+        with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout as error:
         raise PLDError(f"Another comparison is running in {folder}: wait for it, or give another folder.") from error
 
 
-def _show(progress: Progress, bar: TaskID, unit: Unit, phase: Phase, count: int) -> None:
-    progress.update(bar, description=f"{unit.name} {unit.seed}: {phase}, {count:,} calls")
-
-
-def _finished(run: RunFolder, optimizers: Mapping[str, Optimizer]) -> dict[tuple[str, int], Result]:
+def _finished(run: RunFolder, optimizers: Mapping[str, Optimizer]) -> Finished:
     """What the folder holds, by optimizer and seed."""
     finished = {(result.optimizer, result.seed): result for result in run.lines("results.jsonl", Result)}
     for (name, _), result in finished.items():
@@ -177,29 +149,27 @@ def _finished(run: RunFolder, optimizers: Mapping[str, Optimizer]) -> dict[tuple
     return finished
 
 
-def _scores(result: Result, folder: Path) -> list[float]:
-    unit = Unit(result.optimizer, result.seed, folder)
-    scores = [answer.score for answer in unit.answers()]
-    if len(scores) != result.n:
-        raise PLDError(
-            f"{unit.folder} has {len(scores)} of {result.n} answers: take its line out of results.jsonl to run it anew."
-        )
-    return scores
-
-
-def _row(name: str, optimizer: Optimizer | None, results: list[Result], why_not: list[str]) -> Row:
+def _row(name: str, optimizer: Optimizer | None, finished: Finished, why_not: list[str], folder: Path) -> Row:
+    """What an optimizer comes to over its seeds, not yet tested."""
+    results = [finished[key] for key in sorted(finished) if key[0] == name]
+    answers = {result.seed: read_answers(unit_folder(folder, name, result.seed), result.n) for result in results}
+    known = results[0] if results else optimizer
     return Row(
         optimizer=name,
-        title=results[0].title if results else optimizer.title if optimizer else name,
-        settings=results[0].settings if results else optimizer.settings if optimizer else "",
+        title=known.title if known else name,
+        settings=known.settings if known else "",
         why_not=" ".join(dict.fromkeys(why_not)),
         results=results,
-        score=sum(result.score for result in results) / len(results) if results else None,
+        scores={seed: [answer.score for answer in items] for seed, items in answers.items()},
+        score=fmean(result.score for result in results) if results else None,
     )
 
 
 def _configuration(task: Task, student_lm: dspy.LM, teacher_lm: dspy.LM, max_lm_calls: int) -> dict[str, object]:
     examples = task.examples
+    for split in ("train", "val", "test"):
+        if not examples.get(split):
+            raise PLDError(f"There is no example of {split}: {len(task.skipped)} were left out for a bad image.")
     return {
         "comparison of": task.name,
         "program": type(task.program).__name__,

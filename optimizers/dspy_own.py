@@ -8,57 +8,32 @@ from collections.abc import Callable
 from typing import Any
 
 import dspy
+from dspy.teleprompt import Teleprompter
 
 from pld_dspy.examples import rationale
 from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
-from pld_dspy.student.evaluation import PASSED, in_words
+from pld_dspy.student import PASSED, in_words
 
 LEAST_SCORED = 20  # training examples: on fewer, instructions score alike
 SPARE = 10  # a tenth of the calls, for replies that are asked for once more
 FEWER = 0.9  # of the examples, where a prompt was too long
 
 
-def _uncompiled(job: Job) -> dspy.Module:
-    return job.student.deepcopy()
-
-
-def _labeled_few_shot(job: Job) -> dspy.Module:
-    return _reworded(job, dspy.LabeledFewShot().compile(job.student, trainset=list(job.trainset)))
-
-
-def _bootstrap_few_shot(job: Job) -> dspy.Module:
-    optimizer = dspy.BootstrapFewShot(
-        metric=job.metric, metric_threshold=PASSED, teacher_settings={"lm": job.teacher_lm}
-    )
-    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset)))
-
-
 def _bootstrap_random_search(job: Job) -> dspy.Module:
-    optimizer = dspy.BootstrapFewShotWithRandomSearch(
-        metric=job.metric,
-        metric_threshold=PASSED,
-        teacher_settings={"lm": job.teacher_lm},
-        num_threads=job.num_threads,
-    )
-    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset), valset=list(job.valset)))
+    optimizer = dspy.BootstrapFewShotWithRandomSearch(**_bootstrapping(job), num_threads=job.num_threads)
+    return _compiled(job, optimizer, valset=job.valset)
 
 
-def _mipro_few_shot(job: Job, **demos: int) -> dspy.Module:
+def _mipro(job: Job, **demonstrations: int) -> dspy.Module:
     optimizer = dspy.MIPROv2(
-        metric=job.metric,
-        metric_threshold=PASSED,
+        **_bootstrapping(job),
         prompt_model=job.teacher_lm,
         task_model=job.student_lm,
-        teacher_settings={"lm": job.teacher_lm},
         num_threads=job.num_threads,
         seed=job.seed,
-        **demos,
+        **demonstrations,
     )
-    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset), valset=list(job.valset)))
-
-
-def _mipro_zero_shot(job: Job) -> dspy.Module:
-    return _mipro_few_shot(job, max_bootstrapped_demos=0, max_labeled_demos=0)
+    return _compiled(job, optimizer, valset=job.valset)
 
 
 def _copro(job: Job) -> dspy.Module:
@@ -71,37 +46,26 @@ def _copro(job: Job) -> dspy.Module:
     least = min(LEAST_SCORED, len(job.trainset))
     if fits < least:
         raise _too_dear(job, proposed + least * scored * predictors, f"to score {scored} wordings")
-    compiled = optimizer.compile(
-        job.student,
-        trainset=list(job.trainset)[:fits],
-        eval_kwargs={"num_threads": job.num_threads, "display_progress": False},
-    )
-    return _reworded(job, compiled)
+    evaluation = {"num_threads": job.num_threads, "display_progress": False}
+    return _compiled(job, optimizer, trainset=job.trainset[:fits], eval_kwargs=evaluation)
 
 
 def _infer_rules(job: Job) -> dspy.Module:
     predictors = len(job.student.predictors())
-    each = predictors * (1 + len(job.valset))
+    candidate = predictors * (1 + len(job.valset))
     demonstrations = predictors * len(job.trainset)
-    fits = (_room(job) - demonstrations) // each
+    fits = (_room(job) - demonstrations) // candidate
     if fits < 1:
-        raise _too_dear(job, demonstrations + each, "to find demonstrations and score one set of rules")
-    optimizer = _InferRules(
-        metric=job.metric,
-        metric_threshold=PASSED,
-        teacher_settings={"lm": job.teacher_lm},
-        num_candidates=min(10, fits),
-        num_threads=job.num_threads,
-    )
-    student = own_signatures(job.student.deepcopy())
-    return _reworded(job, optimizer.compile(student, trainset=list(job.trainset), valset=list(job.valset)))
+        raise _too_dear(job, demonstrations + candidate, "to find demonstrations and score one set of rules")
+    optimizer = _InferRules(**_bootstrapping(job), num_candidates=min(10, fits), num_threads=job.num_threads)
+    return _compiled(job, optimizer, student=own_signatures(job.student.deepcopy()), valset=job.valset)
 
 
 def _simba(job: Job) -> dspy.Module:
-    predictors, trainset = len(job.student.predictors()), list(job.trainset)
+    predictors, n = len(job.student.predictors()), len(job.trainset)
     optimizer = dspy.SIMBA(
         metric=job.metric,
-        bsize=min(32, len(trainset)),
+        bsize=min(32, n),
         prompt_model=job.teacher_lm,
         teacher_settings={"lm": job.teacher_lm.copy()},  # SIMBA writes into this model's settings
         demo_input_field_maxlen=0,  # a picture is a long text to it, and a cut one is no picture
@@ -111,39 +75,31 @@ def _simba(job: Job) -> dspy.Module:
 
     def calls(steps: int) -> int:
         step = optimizer.bsize * (optimizer.num_candidates + candidates) * predictors + candidates
-        return steps * step + min(steps + 1, candidates) * len(trainset) * predictors
+        return steps * step + min(steps + 1, candidates) * n * predictors
 
     fitting = [steps for steps in range(1, optimizer.max_steps + 1) if calls(steps) <= _room(job)]
     if not fitting:
         raise _too_dear(job, calls(1), "for one step")
     optimizer.max_steps = fitting[-1]
-    return _reworded(job, optimizer.compile(job.student, trainset=trainset, seed=job.seed))
+    return _compiled(job, optimizer, seed=job.seed)
 
 
 def _gepa(job: Job) -> dspy.Module:
     from dspy.teleprompt.gepa.gepa import AUTO_RUN_SETTINGS
 
-    def gepa(**budget: Any) -> dspy.GEPA:
-        return dspy.GEPA(
-            metric=_with_feedback(job),
-            reflection_lm=job.teacher_lm,
-            num_threads=job.num_threads,
-            seed=job.seed,
-            **budget,
-        )
-
-    optimizer = gepa(auto="light")
-    predictors, valset = len(job.student.predictors()), list(job.valset)
-    light = optimizer.auto_budget(predictors, AUTO_RUN_SETTINGS["light"]["n"], len(valset))
+    settings = {"metric": _with_feedback(job), "reflection_lm": job.teacher_lm, "num_threads": job.num_threads}
+    optimizer = dspy.GEPA(**settings, seed=job.seed, auto="light")
+    predictors, n = len(job.student.predictors()), len(job.valset)
+    light = optimizer.auto_budget(predictors, AUTO_RUN_SETTINGS["light"]["n"], n)
     # An iteration runs the program six times, asks the teacher once, and is finished when the budget ends in it.
     iteration = 2 * optimizer.reflection_minibatch_size
-    fits = (_room(job) - len(valset) * predictors) * iteration // (iteration * predictors + 1)
-    least = len(valset) + iteration
+    fits = (_room(job) - n * predictors) * iteration // (iteration * predictors + 1)
+    least = n + iteration
     if fits < least:
-        raise _too_dear(job, (least + len(valset)) * predictors + 1, "to score the program and one proposal")
+        raise _too_dear(job, (least + n) * predictors + 1, "to score the program and one proposal")
     if fits < light:
-        optimizer = gepa(max_metric_calls=fits)
-    return _reworded(job, optimizer.compile(job.student, trainset=list(job.trainset), valset=valset))
+        optimizer = dspy.GEPA(**settings, seed=job.seed, max_metric_calls=fits)
+    return _compiled(job, optimizer, valset=job.valset)
 
 
 class _InferRules(dspy.InferRules):
@@ -178,23 +134,28 @@ def _with_feedback(job: Job) -> Callable[..., dspy.Prediction]:
         gold: dspy.Example, pred: dspy.Prediction, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
     ) -> dspy.Prediction:
         score = float(job.metric(gold, pred))
-        parts = [
-            f"Score: {score:.2f} of 1.",
-            f"Given answer: {in_words(job.student, gold, pred)}",
-            f"Right answer: {in_words(job.student, gold, gold)}",
-        ]
-        if explanation := rationale(gold):
-            parts.append(f"Explanation: {explanation}")
-        return dspy.Prediction(score=score, feedback="\n".join(parts))
+        given, right = (in_words(job.student, gold, answer) for answer in (pred, gold))
+        explanation = f"\nExplanation: {text}" if (text := rationale(gold)) else ""
+        feedback = f"Score: {score:.2f} of 1.\nGiven answer: {given}\nRight answer: {right}{explanation}"
+        return dspy.Prediction(score=score, feedback=feedback)
 
     return metric
 
 
-def _reworded(job: Job, compiled: dspy.Module) -> dspy.Module:
-    """The student with the instructions and demonstrations that were found, without the optimizer's logs and models."""
+def _bootstrapping(job: Job) -> dict[str, Any]:
+    """The settings of optimizers that have demonstrations answered: by the teacher, and by the metric right."""
+    return {"metric": job.metric, "metric_threshold": PASSED, "teacher_settings": {"lm": job.teacher_lm}}
+
+
+def _compiled(job: Job, optimizer: Teleprompter, **changes: Any) -> dspy.Module:
+    """The student with the instructions and demonstrations that were found, without the optimizer's logs and models.
+
+    `changes` are of the arguments that all optimizers compile with.
+    """
+    compiled = optimizer.compile(**{"student": job.student, "trainset": job.trainset, **changes})
     program = job.student.deepcopy()
-    for predictor, found in zip(program.predictors(), compiled.predictors(), strict=True):
-        predictor.signature, predictor.demos = found.signature, found.demos
+    for predictor, source in zip(program.predictors(), compiled.predictors(), strict=True):
+        predictor.signature, predictor.demos = source.signature, source.demos
     return program
 
 
@@ -207,17 +168,17 @@ def _too_dear(job: Job, calls: int, purpose: str) -> CannotRun:
     return CannotRun(f"It needs about {needed} model calls {purpose}, and the cap is {job.max_lm_calls}: raise it.")
 
 
-UNCOMPILED = Optimizer("Uncompiled student", "The program as it comes.", _uncompiled)
+UNCOMPILED = Optimizer("Uncompiled student", "The program as it comes.", lambda job: job.student.deepcopy())
 LABELED_FEW_SHOT = Optimizer(
     "LabeledFewShot",
     "DSPy's default, 16 training examples as demonstrations, without any model; it takes no validation examples.",
-    _labeled_few_shot,
+    lambda job: _compiled(job, dspy.LabeledFewShot()),
 )
 BOOTSTRAP_FEW_SHOT = Optimizer(
     "BootstrapFewShot",
     "DSPy's defaults: 4 demonstrations that the teacher answered, scoring at least 0.5, and 12 or more labelled ones, "
     "16 in all; it takes no validation examples.",
-    _bootstrap_few_shot,
+    lambda job: _compiled(job, dspy.BootstrapFewShot(**_bootstrapping(job))),
 )
 BOOTSTRAP_RANDOM_SEARCH = Optimizer(
     "BootstrapFewShot, random search",
@@ -229,13 +190,13 @@ MIPRO_ZERO_SHOT = Optimizer(
     "MIPROv2, zero-shot",
     'DSPy\'s default, auto="light", without demonstrations, which its guide recommends for instructions only; the '
     "teacher proposes, and up to 100 validation examples choose.",
-    _mipro_zero_shot,
+    lambda job: _mipro(job, max_bootstrapped_demos=0, max_labeled_demos=0),
 )
 MIPRO_FEW_SHOT = Optimizer(
     "MIPROv2, few-shot",
     'DSPy\'s defaults, auto="light" with up to 4 demonstrations that the teacher answered, scoring at least 0.5, or 4 '
     "labelled ones; the teacher proposes, and up to 100 validation examples choose.",
-    _mipro_few_shot,
+    _mipro,
 )
 COPRO = Optimizer(
     "COPRO",

@@ -4,17 +4,17 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import dspy
 
 from pld_dspy.errors import PLDError, brief
+from pld_dspy.plugins import installed, loaded
 from pld_dspy.student.evaluation import Metric
 
 log = logging.getLogger(__name__)
 
-GROUP = "pld_dspy.optimizers"
 BASELINE, METHOD = "uncompiled", "pld"  # those that all others are tested against
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")  # names are folders
 
@@ -41,8 +41,8 @@ class Job:
     """
 
     student: dspy.Module
-    trainset: Sequence[dspy.Example]
-    valset: Sequence[dspy.Example]
+    trainset: list[dspy.Example]
+    valset: list[dspy.Example]
     metric: Metric
     student_lm: dspy.LM
     teacher_lm: dspy.LM
@@ -92,34 +92,29 @@ def find_optimizers(names: Sequence[str] | None = None) -> dict[str, Optimizer]:
     Raises:
         PLDError: one is not installed, cannot be loaded, or is named twice.
     """
-    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
-    there = ", ".join(ordered(installed)) or "none"
-    if names is None:
-        return {name: found for name in ordered(installed) if (found := _loaded_or_warned(installed[name]))}
-    if unknown := [name for name in names if name not in installed]:
-        raise PLDError(f"There is no optimizer {unknown[0]!r}; installed are: {there}.")
-    if len(set(names)) < len(names):
-        raise PLDError(f"An optimizer is named twice: {', '.join(names)}.")
-    if not names:
-        raise PLDError(f"No optimizer is named; installed are: {there}.")
-    return {name: _loaded(installed[name]) for name in ordered(names)}
+    entries = installed("optimizers")
+    there = ", ".join(ordered(entries)) or "none"
+    if names is not None:
+        if unknown := [name for name in names if name not in entries]:
+            raise PLDError(f"There is no optimizer {unknown[0]!r}; installed are: {there}.")
+        if len(set(names)) < len(names):
+            raise PLDError(f"An optimizer is named twice: {', '.join(names)}.")
+        if not names:
+            raise PLDError(f"No optimizer is named; installed are: {there}.")
+        return {name: _optimizer(entries[name]) for name in ordered(names)}
+    optimizers = {}
+    for name in ordered(entries):
+        try:
+            optimizers[name] = _optimizer(entries[name])
+        except PLDError as error:
+            log.warning("%s It is left out.", error)
+    return optimizers
 
 
-def _loaded(entry: EntryPoint) -> Optimizer:
+def _optimizer(entry: EntryPoint) -> Optimizer:
     if not _NAME.fullmatch(entry.name):
         raise PLDError(f"The optimizer {entry.name!r} is not named in small letters, digits, - and _.")
-    try:
-        optimizer = entry.load()
-    except Exception as error:  # whatever its module does when it is imported
-        raise PLDError(f"The optimizer {entry.name} cannot be loaded: {brief(error)}.") from error
+    optimizer = loaded(entry, "optimizer")
     if not isinstance(optimizer, Optimizer):
         raise PLDError(f"The optimizer {entry.name} is no optimizers.Optimizer, but {brief(repr(optimizer))}.")
     return optimizer
-
-
-def _loaded_or_warned(entry: EntryPoint) -> Optimizer | None:
-    try:
-        return _loaded(entry)
-    except PLDError as error:
-        log.warning("%s It is left out.", error)
-        return None

@@ -1,22 +1,49 @@
-"""The report of a comparison: what its page shows beside the table, from the folder and the examples."""
+"""A comparison as one page, for a browser without a network: scores and tests, prices, contrasts, prompts."""
 
 import base64
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import dspy
+from pydantic import BaseModel, StringConstraints
 
 from pld_dspy.datasets.images import encode, figures_of
 from pld_dspy.examples import example_id
 from pld_dspy.experiment import Task
+from pld_dspy.optimizers import tables
+from pld_dspy.optimizers.pictures import MOST_GROUPS, comparison_pictures
 from pld_dspy.optimizers.registry import BASELINE, METHOD
-from pld_dspy.optimizers.results import Comparison, Contrast, Reply, Row
-from pld_dspy.optimizers.unit import Unit
-from pld_dspy.run.folder import RunFolder
-from pld_dspy.student.evaluation import Scored, in_words
+from pld_dspy.optimizers.results import Comparison, ProgramPrompts, Row
+from pld_dspy.optimizers.unit import read_answers, read_prompts, unit_folder
+from pld_dspy.report.page import LONGEST, environment
+from pld_dspy.rules.wording import sound
+from pld_dspy.run import RunFolder
+from pld_dspy.student import Scored, in_words
 
-EACH = 4  # contrasts of a kind
+MOST = 4  # contrasts of a kind
 THUMBNAIL = 240  # pixels of the longest side
+
+DataURI = Annotated[str, StringConstraints(pattern=r"^data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$")]
+
+
+class Reply(BaseModel):
+    """An answer to a test question, and the optimizers whose programs gave it."""
+
+    score: float
+    answer: str  # in words
+    optimizers: list[str]  # titles, in the table's order
+
+
+class Contrast(BaseModel):
+    """A test question that one optimizer's program answered rightly and another's wrongly, with one seed."""
+
+    example: str  # id
+    question: str
+    given: dict[str, str]  # the other texts that are asked with it, as choices, by input
+    gold: str  # in words
+    pictures: list[DataURI]  # thumbnails
+    replies: list[Reply]  # in the order of the first optimizer of each
 
 
 def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
@@ -25,16 +52,44 @@ def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
     Raises:
         PLDError: it cannot be written.
     """
-    from pld_dspy.optimizers.page import comparison_page
-
-    ran = [row for row in comparison.rows if row.results]
-    first = {row.optimizer: Unit(row.optimizer, row.results[0].seed, folder) for row in ran}
-    answers = {name: unit.answers() for name, unit in first.items()}
-    page = comparison_page(comparison, contrasts(ran, answers, task), [unit.told() for unit in first.values()])
+    rows = [row for row in comparison.rows if row.results]
+    units = [unit_folder(folder, row.optimizer, row.results[0].seed) for row in rows]
+    answers = [read_answers(unit, row.results[0].n) for unit, row in zip(units, rows, strict=True)]
+    page = comparison_page(comparison, contrasts(rows, answers, task), list(map(read_prompts, units)))
     RunFolder(folder).write("report.html", page)
 
 
-def contrasts(rows: Sequence[Row], answers: dict[str, list[Scored]], task: Task) -> list[Contrast]:
+def comparison_page(
+    comparison: Comparison, differing: Sequence[Contrast] = (), prompts: Sequence[ProgramPrompts] = ()
+) -> str:
+    """A comparison as HTML that needs no other file, no network and no scripts; the same arguments give the same text.
+
+    Args:
+        comparison: what it found out.
+        differing: test questions that some programs answered rightly and others wrongly.
+        prompts: of the compiled programs.
+    """
+    from jinja2 import PackageLoader
+
+    pages = environment(PackageLoader("pld_dspy.optimizers", "templates"))
+    pages.filters["block"] = _block
+    titles = {row.optimizer: row.title for row in comparison.rows}
+    references = {"vs_baseline": "uncompiled", "vs_method": titles.get(METHOD, METHOD)}
+    tested = [field for field in references if any(getattr(row, field) for row in comparison.rows)]
+    return pages.get_template("compare.html").render(
+        title=f"Optimizers compared: {comparison.program}",
+        comparison=comparison,
+        tables=tables,
+        references={field: references[field] for field in tested},
+        pictures=comparison_pictures(comparison),
+        most_groups=MOST_GROUPS,
+        contrasts=differing,
+        programs=prompts,
+        titles=titles,
+    )
+
+
+def contrasts(rows: Sequence[Row], answers: Sequence[Sequence[Scored]], task: Task) -> list[Contrast]:
     """Test questions on which the optimizers differ, each with all replies to it.
 
     First those where PLD, or without it the best row, is right and the uncompiled student wrong, then the other way
@@ -42,36 +97,43 @@ def contrasts(rows: Sequence[Row], answers: dict[str, list[Scored]], task: Task)
 
     Args:
         rows: that have results.
-        answers: by optimizer, in the order of the test questions.
+        answers: of each row, in the order of the test questions.
         task: program and examples.
     """
     if len(rows) < 2:
         return []
     names = [row.optimizer for row in rows]
-    best = METHOD if METHOD in names else max(rows, key=lambda row: row.score or 0.0).optimizer
-    base = BASELINE if BASELINE in names else names[0]
-    places = range(len(answers[base]))
-    passed = {name: [answer.passed for answer in answers[name]] for name in names}
+    scores = [row.score or 0.0 for row in rows]
+    best = names.index(METHOD) if METHOD in names else scores.index(max(scores))
+    base = names.index(BASELINE) if BASELINE in names else 0
+    passed = [[answer.passed for answer in replies] for replies in zip(*answers, strict=True)]  # by question and row
 
     def undivided(place: int) -> float:
-        return abs(sum(passed[name][place] for name in names) / len(names) - 0.5)
+        return abs(sum(passed[place]) / len(rows) - 0.5)
 
-    gained = [place for place in places if passed[best][place] and not passed[base][place]]
-    lost = [place for place in places if passed[base][place] and not passed[best][place]]
+    places = range(len(passed))
+    gained = [place for place in places if passed[place][best] and not passed[place][base]]
+    lost = [place for place in places if passed[place][base] and not passed[place][best]]
     divided = sorted((place for place in places if undivided(place) < 0.5), key=undivided)
-    chosen = dict.fromkeys([*gained[:EACH], *lost[:EACH], *divided[:EACH]])
-    return [_contrast(task, place, {name: answers[name][place] for name in names}) for place in chosen]
+    chosen = dict.fromkeys([*gained[:MOST], *lost[:MOST], *divided[:MOST]])
+    titles = [row.title for row in rows]
+    return [_contrast(task, place, titles, [replies[place] for replies in answers]) for place in chosen]
 
 
-def _contrast(task: Task, place: int, replies: dict[str, Scored]) -> Contrast:
+def _contrast(task: Task, place: int, titles: Sequence[str], answers: Sequence[Scored]) -> Contrast:
     example = task.examples["test"][place]
+    replies: dict[tuple[float, str], Reply] = {}
+    for title, scored in zip(titles, answers, strict=True):
+        reply = Reply(score=scored.score, answer=scored.answer, optimizers=[])
+        replies.setdefault((scored.score, scored.answer), reply).optimizers.append(title)
+    texts = {name: _text(value) for name, value in example.inputs().items() if name != "question"}
     return Contrast(
         example=example_id(example),
         question=str(example.get("question") or ""),
-        given={name: text for name, value in example.inputs().items() if name != "question" and (text := _text(value))},
+        given={name: text for name, text in texts.items() if text},
         gold=in_words(task.program, example, example.labels()),
         pictures=[thumbnail for figure in figures_of(example) if (thumbnail := _thumbnail(figure))],
-        replies=[Reply(optimizer=name, score=of.score, answer=of.answer) for name, of in replies.items()],
+        replies=list(replies.values()),
     )
 
 
@@ -87,3 +149,10 @@ def _thumbnail(figure: dspy.Image) -> str | None:
         return encode(base64.b64decode(figure.format()[0]["image_url"]["url"].partition("base64,")[2]), THUMBNAIL)
     except ValueError:
         return None
+
+
+def _block(text: str) -> str:
+    """Data as text whose lines are kept, cut where it is too long for a page."""
+    lines = "\n".join(line.rstrip() for line in sound(text).expandtabs(4).splitlines()).strip("\n")
+    kept = "".join(sign for sign in lines if sign.isprintable() or sign == "\n")
+    return kept if len(kept) <= LONGEST else f"{kept[:LONGEST]}… ({len(kept) - LONGEST:,} more characters)"

@@ -1,8 +1,11 @@
 """What a comparison finds out: a line of results.jsonl for each optimizer and seed, and what all lines come to."""
 
-from pydantic import BaseModel, ConfigDict
+from statistics import fmean
+from typing import Any
 
-from pld_dspy.run.usage import Usage
+from pydantic import BaseModel, Field
+
+from pld_dspy.run import Usage
 
 
 class RoleUsage(Usage):
@@ -10,6 +13,10 @@ class RoleUsage(Usage):
 
     seconds: float = 0.0  # summed over calls, also those side by side
     failed: int = 0  # calls that failed after all retries, also those beyond a model's context
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
 
 
 class PerQuestion(BaseModel):
@@ -53,8 +60,6 @@ class Result(BaseModel):
 class PairedTest(BaseModel):
     """A paired comparison with another optimizer on the same questions."""
 
-    model_config = ConfigDict(frozen=True)
-
     difference: float  # of the scores, in favour of the row's optimizer
     low: float  # 95% bootstrap interval of the difference
     high: float
@@ -72,12 +77,24 @@ class Row(BaseModel):
     settings: str
     why_not: str = ""  # why seeds are missing, where it could not run
     results: list[Result]  # by seed
+    scores: dict[int, list[float]] = Field({}, exclude=True)  # by seed: of each test question, in the same order
     score: float | None = None  # mean over seeds; None where it never ran
     low: float | None = None  # 95% bootstrap interval over the questions; None where all score the same
     high: float | None = None
     vs_baseline: PairedTest | None = None
     vs_method: PairedTest | None = None
     on_front: bool = False  # of score against tokens a question: no other row is as good in both and better in one
+
+    def mean(self, *path: str) -> float | None:
+        """The mean over the seeds of a figure of `Result`, as `mean("compile", "teacher", "calls")`.
+
+        None where the row never ran, or where a seed's figure is not known.
+        """
+        values: list[Any] = list(self.results)
+        for name in path:
+            known = [value for value in values if value is not None]
+            values = [value.get(name) if isinstance(value, dict) else getattr(value, name) for value in known]
+        return fmean(values) if values and None not in values else None
 
 
 class Comparison(BaseModel):
@@ -94,24 +111,16 @@ class Comparison(BaseModel):
     described: Usage | None = None  # what describing the figures took, once and for all of them
     rows: list[Row]
 
+    @property
+    def roles(self) -> list[str]:
+        """The models that any optimizer asked while it compiled."""
+        return list(dict.fromkeys(role for row in self.rows for result in row.results for role in result.compile))
 
-class Reply(BaseModel):
-    """What one optimizer's program said to a test question."""
-
-    optimizer: str  # name
-    score: float
-    answer: str  # in words
-
-
-class Contrast(BaseModel):
-    """A test question that one optimizer's program answered rightly and another's wrongly, with one seed."""
-
-    example: str  # id
-    question: str
-    given: dict[str, str]  # the other texts that are asked with it, as choices, by input
-    gold: str  # in words
-    pictures: list[str]  # thumbnails as data URIs
-    replies: list[Reply]  # in the table's order
+    @property
+    def groups(self) -> dict[str, int]:
+        """All kinds of questions, and how many of each there are."""
+        results = (result for row in self.rows for result in row.results)
+        return {name: group.n for result in results for name, group in result.groups.items()}
 
 
 class PredictorPrompt(BaseModel):
@@ -123,8 +132,8 @@ class PredictorPrompt(BaseModel):
     images: int  # in the demonstrations
 
 
-class Told(BaseModel):
-    """The prompts of one optimizer's program."""
+class ProgramPrompts(BaseModel):
+    """The prompts of one optimizer's program: told.json."""
 
     optimizer: str  # name
     seed: int

@@ -4,67 +4,60 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pld_dspy.optimizers.averages import per_question
+from pld_dspy.optimizers.registry import BASELINE, METHOD
 from pld_dspy.optimizers.results import PairedTest, Row
-from pld_dspy.statistics import bootstrap_interval, compare, holm
-from pld_dspy.statistics import pareto_front as on_front
+from pld_dspy.statistics import bootstrap_interval, compare, holm, pareto_front
 
 Scores = Mapping[int, Sequence[float]]  # by seed: a score for each test question, in the same order
 
 
-def paired_test(reference: Scores, scores: Scores) -> PairedTest | None:
-    """Compare two optimizers on the same questions.
+def with_tests(rows: Sequence[Row]) -> list[Row]:
+    """Rows with the interval of their score over the questions, their tests and their place on the Pareto front."""
+    vs_baseline, vs_method, front = paired_tests(BASELINE, rows), paired_tests(METHOD, rows), on_front(rows)
+    complete = []
+    for row in rows:
+        interval = bootstrap_interval(np.mean(list(row.scores.values()), axis=0)) if row.scores else None
+        low, high = interval or (None, None)
+        tests = {"vs_baseline": vs_baseline.get(row.optimizer), "vs_method": vs_method.get(row.optimizer)}
+        complete.append(row.model_copy(update={"low": low, "high": high, "on_front": row.optimizer in front, **tests}))
+    return complete
+
+
+def paired_tests(reference: str, rows: Sequence[Row]) -> dict[str, PairedTest]:
+    """The tests of all other optimizers against one, by optimizer, corrected together by Holm's method.
+
+    Those that have no seed in common with the reference are left out.
+    """
+    scores = {row.optimizer: row.scores for row in rows}
+    before = scores.pop(reference, {})
+    tests = {name: paired_test(before, after) for name, after in scores.items() if before.keys() & after.keys()}
+    p_holm = dict(zip(tests, holm([test.p_value for test in tests.values()]), strict=True))
+    return {name: test.model_copy(update={"p_holm": p_holm[name]}) for name, test in tests.items()}
+
+
+def paired_test(before: Scores, after: Scores) -> PairedTest:
+    """Compare two optimizers on the same questions; the p-value is not yet corrected.
 
     With one seed in common, right and wrong answers are compared by McNemar's exact test; with several, and for graded
-    scores, each question's means over those seeds are, by the sign-flip test that generalises it. So what it speaks
-    of is other questions, not other seeds.
-
-    Args:
-        reference: the one compared with.
-        scores: the row's own.
-
-    Returns:
-        The test, its p-value not yet corrected; None where they have no seed in common.
+    scores, each question's means over those seeds are, by the sign-flip test that generalises it. So what it says goes
+    for other questions, not for other seeds.
     """
-    common = sorted(reference.keys() & scores.keys())
-    if not common:
-        return None
-    before, after = (np.mean([of[seed] for seed in common], axis=0) for of in (reference, scores))
-    found = compare(before.tolist(), after.tolist())
-    low, high = bootstrap_interval(after - before) or (found.gain, found.gain)
+    common = sorted(before.keys() & after.keys())
+    first, second = (np.mean([scores[seed] for seed in common], axis=0) for scores in (before, after))
+    test = compare(first.tolist(), second.tolist())
+    low, high = bootstrap_interval(second - first) or (test.gain, test.gain)
+    p = test.p_value
     return PairedTest(
-        difference=found.gain,
-        low=low,
-        high=high,
-        better=found.fixed,
-        worse=found.broken,
-        p_value=found.p_value,
-        p_holm=found.p_value,
+        difference=test.gain, low=low, high=high, better=test.fixed, worse=test.broken, p_value=p, p_holm=p
     )
 
 
-def corrected(tests: Mapping[str, PairedTest]) -> dict[str, PairedTest]:
-    """The tests against one reference with `p_holm` set, by the names of the rows."""
-    p_values = holm([test.p_value for test in tests.values()])
-    return {
-        name: test.model_copy(update={"p_holm": p}) for (name, test), p in zip(tests.items(), p_values, strict=True)
-    }
-
-
-def interval(scores: Scores) -> tuple[float, float] | None:
-    """The 95% bootstrap interval of the mean score, over the questions, of their means over the seeds."""
-    return bootstrap_interval(np.mean(list(scores.values()), axis=0))
-
-
-def pareto_front(rows: Sequence[Row]) -> set[str]:
+def on_front(rows: Sequence[Row]) -> set[str]:
     """The optimizers that no other one equals in score and input tokens a question and beats in one of them.
 
     Those that lack seeds are left out, since the others' scores are of other seeds.
     """
     seeds = max((len(row.results) for row in rows), default=0)
-    points = {
-        row.optimizer: (row.score or 0.0, -question.prompt_tokens)
-        for row in rows
-        if (question := per_question(row)) and len(row.results) == seeds
-    }
-    return {name for name, inside in zip(points, on_front(list(points.values())), strict=True) if inside}
+    complete = [row for row in rows if row.results and len(row.results) == seeds]
+    points = [(row.score or 0.0, -(row.mean("question", "prompt_tokens") or 0.0)) for row in complete]
+    return {row.optimizer for row, on in zip(complete, pareto_front(points), strict=True) if on}

@@ -1,22 +1,21 @@
 """A comparison in words and as a table for a terminal."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from math import floor, log10
 
 from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pld_dspy.optimizers.averages import compiling, per_question
+from pld_dspy.models import simulated
 from pld_dspy.optimizers.registry import BASELINE
 from pld_dspy.optimizers.results import Comparison, PairedTest, Row
 from pld_dspy.report.page import short
 from pld_dspy.report.tables import SIMULATED, cost, percent
+from pld_dspy.statistics import SIGNIFICANT
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-LEVEL = 0.05
+UNITS = "Scores in percent. Differences in points, with p of no difference, Holm-corrected. Tokens are input tokens."
 RULES_ONLY = (
     "The simulated student follows rules and learns nothing from demonstrations, and the simulated teacher writes rules"
     " for PLD's own prompts only: the other optimizers cannot win here."
@@ -29,25 +28,16 @@ def comparison_table(comparison: Comparison) -> Group:
     table.add_column("", overflow="fold")
     for heading in ("score (95%)", "to uncompiled", "tokens a\nquestion", "compile\ncalls"):
         table.add_column(heading, justify="right", no_wrap=True)
+    notes, caps = [UNITS], []
     for row in comparison.rows:
-        table.add_row(Text(short(row.title, 60)), *_cells(row))
-    told: list[RenderableType] = [Text(short(result_line(comparison), 600), "bold"), table]
-    notes = [
-        "Scores in percent. Differences in points, with p of no difference, Holm-corrected. Tokens are input tokens.",
-        *(
-            f"{short(row.title, 60)} {'lacks seeds' if row.results else 'has no result'}: {short(row.why_not, 600)}"
-            for row in comparison.rows
-            if row.why_not
-        ),
-        *(
-            f"{short(row.title, 60)}: the cap of {comparison.max_lm_calls:,} calls was reached."
-            for row in comparison.rows
-            if any(result.capped for result in row.results)
-        ),
-        *([described(comparison)] if comparison.described else []),
-        *([notice(comparison)] if simulated(comparison) else []),
-    ]
-    return Group(*told, *map(Text, notes))
+        name = short(row.title, 60)
+        table.add_row(Text(name), *_cells(row, comparison.roles))
+        if row.why_not:
+            notes.append(f"{name} {'lacks seeds' if row.results else 'has no result'}: {short(row.why_not, 600)}")
+        if any(result.capped for result in row.results):
+            caps.append(f"{name}: the cap of {comparison.max_lm_calls:,} calls was reached.")
+    notes += [*caps, *filter(None, [describing_cost(comparison), simulation_notice(comparison)])]
+    return Group(Text(short(result_line(comparison), 600), "bold"), table, *map(Text, notes))
 
 
 def result_line(comparison: Comparison) -> str:
@@ -61,26 +51,25 @@ def result_line(comparison: Comparison) -> str:
     seeds = max(len(row.results) for row in scored)
     if lacking := [row for row in scored if len(row.results) < seeds]:
         return (
-            f"{_names(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} seeds, so that scores {on} are not ranked;"
+            f"{_names(lacking)} {_verb('lack', len(lacking))} seeds, so that scores {on} are not ranked;"
             " the tests take the seeds that both have."
         )
     baseline = next((row for row in scored if row.optimizer == BASELINE), None)
     best = max(row.score or 0.0 for row in scored)
     first = [row for row in scored if row.score == best]
+    winners = f"{_names(first)} {_verb('score', len(first))}"
     if baseline is None:
-        score = f"{_names(first)} {'scores' if len(first) == 1 else 'score'} {percent(best)} {on}"
-        return f"{score}; there is no uncompiled student to compare with."
+        return f"{winners} {percent(best)} {on}; there is no uncompiled student to compare with."
     if len(scored) == 1:
         return f"The uncompiled student scores {percent(best)} {on}; there is nothing to compare it with."
     if baseline in first:
         return f"No optimizer scores higher than the uncompiled student, which scores {percent(best)} {on}."
-    said = f"{_names(first)} {'scores' if len(first) == 1 else 'score'} highest, {percent(best)} {on}"
-    said += f"; the uncompiled student scores {percent(baseline.score)}."
+    line = f"{winners} highest, {percent(best)} {on}; the uncompiled student scores {percent(baseline.score)}."
     test = first[0].vs_baseline
     if len(first) > 1 or test is None:
-        return said
+        return line
     interval = f"{points(test.difference)} points, 95% interval {span(test)}, {p_value(test.p_holm)} Holm-corrected"
-    return f"{said} The difference ({interval}) is {'' if distinct(test) else 'not '}distinguishable from zero."
+    return f"{line} The difference ({interval}) is {'' if distinct(test) else 'not '}distinguishable from zero."
 
 
 def standing(comparison: Comparison) -> str:
@@ -92,27 +81,22 @@ def standing(comparison: Comparison) -> str:
     below = sum(distinct(test) and test.difference < 0 for test in tests)
     rest = len(tests) - above - below
     return (
-        f"Of {len(tests)} tested against the uncompiled student, {above} {_score(above)} distinguishably higher,"
-        f" {below} distinguishably lower, and {rest} cannot be told apart from it with these questions."
+        f"Of {len(tests)} tested against the uncompiled student, {above} {_verb('score', above)} distinguishably"
+        f" higher, {below} distinguishably lower, and {rest} cannot be told apart from it with these questions."
     )
 
 
 def distinct(test: PairedTest) -> bool:
     """Whether both the corrected test and the interval speak against no difference."""
-    return test.p_holm < LEVEL and (test.low > 0 or test.high < 0)
+    return test.p_holm < SIGNIFICANT and (test.low > 0 or test.high < 0)
 
 
-def simulated(comparison: Comparison) -> bool:
-    """Whether a model of it is a rehearsal."""
-    return any(name.startswith("rehearsal") for name in comparison.models.values())
+def simulation_notice(comparison: Comparison) -> str:
+    """What stands above a simulator's figures; empty where no model is one."""
+    return f"{SIMULATED} {RULES_ONLY}" if any(map(simulated, comparison.models.values())) else ""
 
 
-def notice(comparison: Comparison) -> str:
-    """What stands above a simulator's figures."""
-    return f"{SIMULATED} {RULES_ONLY}" if simulated(comparison) else ""
-
-
-def described(comparison: Comparison) -> str:
+def describing_cost(comparison: Comparison) -> str:
     """What describing the figures took, which is in no row; empty where they were not described."""
     used = comparison.described
     if used is None:
@@ -138,26 +122,31 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
-    question, spent = per_question(row), compiling(row)
+def dollars(amount: float | None) -> str:
+    """US dollars to two digits that count."""
+    if amount is None:
+        return "–"
+    return f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.{1 - floor(log10(amount))}f}"
+
+
+def _cells(row: Row, roles: Sequence[str]) -> tuple[str, str, str, str]:
     if row.score is None:
         return "–", "–", "–", "–"
     interval = "" if row.low is None or row.high is None else f" ({100 * row.low:.1f}–{100 * row.high:.1f})"
-    test = row.vs_baseline
     return (
         f"{100 * row.score:.1f}{interval}",
-        f"{points(test.difference)}, {p_value(test.p_holm)}" if test else "–",
-        f"{question.prompt_tokens:,.0f}" if question else "–",
-        f"{sum(each.calls for each in spent.values()):,.0f}",
+        f"{points(row.vs_baseline.difference)}, {p_value(row.vs_baseline.p_holm)}" if row.vs_baseline else "–",
+        f"{row.mean('question', 'prompt_tokens'):,.0f}",
+        f"{sum(row.mean('compile', role, 'calls') or 0.0 for role in roles):,.0f}",
     )
 
 
-def _names(rows: list[Row]) -> str:
+def _names(rows: Sequence[Row]) -> str:
     if len(rows) > 3:
         return f"{len(rows)} optimizers"
     *others, last = (short(row.title, 60) for row in rows)
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _score(n: int) -> str:
-    return "scores" if n == 1 else "score"
+def _verb(verb: str, n: int) -> str:
+    return f"{verb}s" if n == 1 else verb

@@ -6,8 +6,9 @@ import random
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -16,113 +17,109 @@ import numpy as np
 
 from pld_dspy.errors import PLDError, brief
 from pld_dspy.experiment import Task
-from pld_dspy.optimizers.prompts import told_by
-from pld_dspy.optimizers.recording import Phase, Recorder, recorded
+from pld_dspy.identity import program_fingerprint
+from pld_dspy.optimizers.prompts import program_prompts
+from pld_dspy.optimizers.recording import ROLES, OnCall, RecordedLM, Recorder
 from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, own_signatures
-from pld_dspy.optimizers.results import GroupScore, Result, Told
-from pld_dspy.run.folder import append_line, read_lines
-from pld_dspy.run.runner import Runner
-from pld_dspy.student.evaluation import Evaluation, Evaluator, Scored, program_fingerprint
+from pld_dspy.optimizers.results import GroupScore, ProgramPrompts, Result
+from pld_dspy.run import Runner, append_line, read_lines
+from pld_dspy.student import Evaluation, Evaluator, Scored
 
 KEPT = ("cache", "calls.jsonl")  # of a unit that was interrupted
 NEVER = 1_000_000_000  # errors that DSPy stops at: beyond the cap, optimizers are to go on to their best program so far
 
 
-class Unit:
-    """One optimizer with one seed, and the folder of its files.
+def unit_folder(folder: Path, name: str, seed: int) -> Path:
+    """Where an optimizer's files with one seed are, in a comparison's folder.
 
     calls.jsonl has every model call, program.json the compiled program, answers.jsonl its answers on the test split,
     told.json its prompts, log.txt what the optimizer printed.
+    """
+    return folder / "units" / f"{name}-{seed}"
+
+
+def run_unit(name: str, optimizer: Optimizer, job: Job, task: Task, on_call: OnCall) -> Result:
+    """Compile and test; what an interrupted run of the unit had asked is taken from its cache.
 
     Args:
         name: the optimizer's entry-point name.
-        seed: of its draws.
-        folder: of the whole comparison.
+        optimizer: compiles a job of its own, with copies of all that it could change and models that are on record.
+        job: what is the same for all optimizers; its folder is the unit's.
+        task: has the test split.
+        on_call: called after every call, from many threads.
+
+    Raises:
+        CannotRun: the optimizer does not go with the task, ended with an error, or returned no program that runs.
+        PLDError: a model does not answer, or the metric fails.
+        OSError: the folder cannot be written.
     """
+    _start_over(job.folder, keep=job.student_lm.cache and job.teacher_lm.cache)
+    recorder = Recorder(job.folder / "calls.jsonl", job.max_lm_calls, on_call)
+    own = replace(
+        job,
+        student=own_signatures(job.student.deepcopy()),
+        trainset=random.Random(job.seed).sample(deepcopy(job.trainset), len(job.trainset)),
+        valset=deepcopy(job.valset),
+        student_lm=RecordedLM(job.student_lm, "student", "compile", recorder),
+        teacher_lm=RecordedLM(job.teacher_lm, "teacher", "compile", recorder),
+        folder=job.folder / "own",
+    )
+    with _cold_cache(job.folder / "cache"):
+        with _printed_to(job.folder / "log.txt"):
+            program = _compiled(optimizer, own, recorder, job.folder / "program.json")
+        seconds = recorder.elapsed
+        with dspy.context(lm=RecordedLM(job.student_lm, "student", "test", recorder)):
+            evaluation = _tested(program, task, job.num_threads, recorder)
+    for item in evaluation.items:
+        append_line(job.folder / "answers.jsonl", item)
+    prompts = program_prompts(program, recorder.first_messages)
+    sent = ProgramPrompts(optimizer=name, seed=job.seed, prompts=prompts).model_dump_json(indent=2)
+    (job.folder / "told.json").write_text(f"{sent}\n", encoding="utf-8")
+    return Result(
+        optimizer=name,
+        title=optimizer.title,
+        seed=job.seed,
+        score=evaluation.score,
+        n=len(evaluation.items),
+        errors=evaluation.errors,
+        settings=optimizer.settings,
+        program=program_fingerprint(program),
+        capped=recorder.capped,
+        compile={role: recorder.usage("compile", role) for role in ROLES},
+        seconds=round(seconds, 1),
+        num_threads=job.num_threads,
+        question=recorder.per_question(len(evaluation.items)),
+        groups=_groups(task, evaluation),
+    )
 
-    def __init__(self, name: str, seed: int, folder: Path) -> None:
-        self.name = name
-        self.seed = seed
-        self.folder = folder / "units" / f"{name}-{seed}"
 
-    def run(
-        self,
-        optimizer: Optimizer,
-        task: Task,
-        *,
-        student_lm: dspy.LM,
-        teacher_lm: dspy.LM,
-        num_threads: int,
-        max_lm_calls: int,
-        on_call: Callable[[Phase, int], None] = lambda phase, count: None,
-    ) -> Result:
-        """Compile and test; what an interrupted run of the unit had asked is taken from its cache.
+def read_answers(unit: Path, n: int) -> list[Scored]:
+    """A unit's answers on the `n` questions of the test split, in its order.
 
-        Raises:
-            CannotRun: the optimizer does not go with the task, ended with an error, or returned no program that runs.
-            PLDError: a model does not answer, or the metric fails.
-            OSError: the folder cannot be written.
-        """
-        self._start_over(keep=student_lm.cache and teacher_lm.cache)
-        recorder = Recorder(self.folder / "calls.jsonl", max_lm_calls, on_call)
-        train, val = (deepcopy(task.examples[split]) for split in ("train", "val"))
-        job = Job(
-            student=own_signatures(task.program.deepcopy()),
-            trainset=random.Random(self.seed).sample(train, len(train)),
-            valset=val,
-            metric=task.metric,
-            student_lm=recorded(student_lm, "student", "compile", recorder),
-            teacher_lm=recorded(teacher_lm, "teacher", "compile", recorder),
-            seed=self.seed,
-            num_threads=num_threads,
-            max_lm_calls=max_lm_calls,
-            folder=self.folder / "own",
-        )
-        with _cold_cache(self.folder / "cache"):
-            with _printed_to(self.folder / "log.txt"):
-                program = _compiled(optimizer, job, recorder, self.folder / "program.json")
-            seconds = recorder.elapsed
-            with dspy.context(lm=recorded(student_lm, "student", "test", recorder)):
-                evaluation = _tested(program, task, num_threads, recorder)
-        for item in evaluation.items:
-            append_line(self.folder / "answers.jsonl", item)
-        told = Told(optimizer=self.name, seed=self.seed, prompts=told_by(program, recorder.first_messages))
-        (self.folder / "told.json").write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return Result(
-            optimizer=self.name,
-            title=optimizer.title,
-            seed=self.seed,
-            score=evaluation.score,
-            n=len(evaluation.items),
-            errors=evaluation.errors,
-            settings=optimizer.settings,
-            program=program_fingerprint(program),
-            capped=recorder.capped,
-            compile=recorder.usage("compile"),
-            seconds=round(seconds, 1),
-            num_threads=num_threads,
-            question=recorder.per_question(len(evaluation.items)),
-            groups=_groups(task, evaluation),
-        )
+    Raises:
+        PLDError: there are not so many.
+    """
+    answers = read_lines(unit / "answers.jsonl", Scored)
+    if len(answers) != n:
+        raise PLDError(f"{unit} has {len(answers)} of {n} answers: take its line out of results.jsonl to run it anew.")
+    return answers
 
-    def finish(self) -> None:
-        """Remove the cache, which nobody needs any more."""
-        shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
-    def answers(self) -> list[Scored]:
-        """The answers on the test split, in its order."""
-        return read_lines(self.folder / "answers.jsonl", Scored)
+def read_prompts(unit: Path) -> ProgramPrompts:
+    """What a unit's program tells its predictors."""
+    return ProgramPrompts.model_validate_json((unit / "told.json").read_text(encoding="utf-8"))
 
-    def told(self) -> Told:
-        """What the program tells its predictors."""
-        return Told.model_validate_json((self.folder / "told.json").read_text(encoding="utf-8"))
 
-    def _start_over(self, keep: bool) -> None:
-        """Empty the folder but for what was paid, if a cache has the answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.iterdir():
-            if not (keep and path.name in KEPT):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+def _start_over(folder: Path, keep: bool) -> None:
+    """Empty the folder but for what was paid, if a cache has the answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if keep and path.name in KEPT:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=path.name == "cache")  # which threads may still be closing
+        else:
+            path.unlink()
 
 
 def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder, path: Path) -> dspy.Module:
@@ -144,9 +141,9 @@ def _compiled(optimizer: Optimizer, job: Job, recorder: Recorder, path: Path) ->
         if recorder.capped and not isinstance(error, CannotRun):
             problem = f"It had no program when the cap of {job.max_lm_calls:,} calls was reached."
     recorder.end_compiling()
-    _raise_for(recorder)
+    recorder.raise_fatal()
     if problem:
-        made = sum(used.calls for used in recorder.usage("compile").values())
+        made = sum(recorder.usage("compile", role).calls for role in ROLES)
         raise CannotRun(f"{problem} {made:,} calls had been made." if made else problem)
     return program
 
@@ -156,30 +153,23 @@ def _tested(program: dspy.Module, task: Task, num_threads: int, recorder: Record
     try:
         evaluation = Evaluator(task.metric, Runner(num_threads))(program, task.examples["test"], "Testing")
     except Exception as error:
-        _raise_for(recorder)
+        recorder.raise_fatal()
         if isinstance(error, PLDError):
             raise
         raise CannotRun(f"Its program ended with {type(error).__name__}: {brief(error)}") from error
-    _raise_for(recorder)
+    recorder.raise_fatal()
     if evaluation.errors and recorder.passing is not None:
         raise PLDError(f"The model {recorder.passing.model} failed while it was tested: {brief(recorder.passing)}")
     return evaluation
-
-
-def _raise_for(recorder: Recorder) -> None:
-    if isinstance(recorder.fatal, OSError):
-        raise recorder.fatal
-    if recorder.fatal is not None:
-        raise PLDError(f"The model {recorder.fatal.model} does not answer: {brief(recorder.fatal)}")
 
 
 def _groups(task: Task, evaluation: Evaluation) -> dict[str, GroupScore]:
     """The first measure of the program's own table, by group; nothing where it has none."""
     if not hasattr(task.program, "breakdown"):
         return {}
-    found = task.program.breakdown(task.examples["test"], evaluation.items, {})
-    measure = next(iter(found.columns))
-    return {group.name: GroupScore(n=group.n, score=group.scores[measure]) for group in found.groups if group.n}
+    breakdown = task.program.breakdown(task.examples["test"], evaluation.items, {})
+    measure = next(iter(breakdown.columns))
+    return {group.name: GroupScore(n=group.n, score=group.scores[measure]) for group in breakdown.groups if group.n}
 
 
 @contextlib.contextmanager
@@ -196,26 +186,24 @@ def _cold_cache(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _printed_to(path: Path) -> Iterator[None]:
     """What is printed goes to a file: DSPy's optimizers print, log and draw progress bars."""
-    with path.open("w", encoding="utf-8", errors="replace") as file:
-        to, afterwards = _Redirected(file), sys.stderr
-        try:
-            with contextlib.redirect_stdout(to), contextlib.redirect_stderr(to):
-                yield
-        except KeyboardInterrupt:
-            afterwards = io.StringIO()  # DSPy's threads still draw their bars
-            raise
-        finally:
-            to.target = afterwards
+    file = path.open("w", encoding="utf-8", errors="replace")
+    stream = _WhileOpen(file)
+    try:
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            yield
+    finally:
+        if sys.exc_info()[0] is not KeyboardInterrupt:  # after which DSPy's threads still draw their bars
+            file.close()
 
 
-class _Redirected(io.TextIOBase):
-    """A stream that can be kept, as by logging, when the file behind it is closed."""
+class _WhileOpen(io.TextIOBase):
+    """A file while it is open, then standard error: logging keeps streams."""
 
-    def __init__(self, target: TextIO) -> None:
-        self.target = target
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
 
     def write(self, text: str) -> int:
-        return self.target.write(text)
+        return (sys.stderr if self._file.closed else self._file).write(text)
 
     def flush(self) -> None:
-        self.target.flush()
+        (sys.stderr if self._file.closed else self._file).flush()

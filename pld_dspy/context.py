@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import dspy
 import numpy as np
 
-from pld_dspy.embedders import Embedder, embed
+from pld_dspy.models.embedders import AnyEmbedder, embed
 from pld_dspy.rules import RuleSet, Step
 from pld_dspy.run import Outcome, RunFolder, Runner, count_tokens
 from pld_dspy.student import Evaluation, Evaluator, Metric, Routing, instruct, route, strata_of, tasks_of
@@ -92,7 +92,7 @@ class Compile(Context):
     trainset: Sequence[dspy.Example]
     valset: Sequence[dspy.Example]
     metric: Metric
-    embedder: Embedder
+    embedder: AnyEmbedder
     runner: Runner
     folder: RunFolder
     max_rule_tokens: int | None = None

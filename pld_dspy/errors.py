@@ -9,3 +9,8 @@ def brief(error: object, limit: int = 200) -> str:
     """An error, or another text, on one line of at most so many characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def reason(error: Exception) -> str:
+    """What an error of anybody's code says, or else its type, as the end of a sentence."""
+    return brief(str(error).strip() or type(error).__name__).rstrip(".")

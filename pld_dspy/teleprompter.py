@@ -12,12 +12,13 @@ from dspy.teleprompt import Teleprompter
 from pld_dspy.clustering import Clusterer, cluster, clusterer_identity, clusterer_of
 from pld_dspy.context import Compile
 from pld_dspy.distillation import Findings, finish
-from pld_dspy.embedders import Embedder, SentenceEmbedder, check, described_embedder, tfidf
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.extraction import Rationales, Source, extract, sources_of
 from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
 from pld_dspy.models import described, simulated
+from pld_dspy.models.embedders import AnyEmbedder, check, described_embedder, tfidf
+from pld_dspy.models.sentence_embedder import SentenceEmbedder
 from pld_dspy.resolution import Resolution, gate_of, resolve
 from pld_dspy.run import Budget, BudgetSpent, Limits, RunFolder, Runner, price
 from pld_dspy.run.budgets import Auto
@@ -81,7 +82,7 @@ class PLDTeleprompter(Teleprompter):
     metric: Metric | None = None
     teacher_lm: dspy.BaseLM | None = None
     _: KW_ONLY
-    embedder: Embedder | None = None
+    embedder: AnyEmbedder | None = None
     clustering: Clusterer | None = None
     resolution: Resolution | None = None
     extraction: str | Source | Sequence[str | Source] = "examples"

@@ -6,7 +6,7 @@ from typing import Any
 import dspy
 
 
-def as_asked(demos: Sequence[Any], asked: Callable[[Any], dict[str, Any]]) -> list[Any]:
+def as_asked(demos: Sequence[Any], inputs_of: Callable[[Any], dict[str, Any]]) -> list[Any]:
     """Give labelled demonstrations the form that the program gives its questions.
 
     `dspy.LabeledFewShot` and others take examples as they are in the data, which a program may write otherwise: a list
@@ -14,6 +14,6 @@ def as_asked(demos: Sequence[Any], asked: Callable[[Any], dict[str, Any]]) -> li
 
     Args:
         demos: of a predictor.
-        asked: makes the predictor's inputs of an example.
+        inputs_of: makes the predictor's inputs of an example.
     """
-    return [demo if demo.get("augmented") else dspy.Example({**demo, **asked(demo)}) for demo in demos]
+    return [demo if demo.get("augmented") else dspy.Example({**demo, **inputs_of(demo)}) for demo in demos]

@@ -6,11 +6,9 @@ from typing import Any
 import dspy
 
 from pld_dspy.datasets import load
-from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.scienceqa import LETTERS, parse_letter, scienceqa_breakdown
 from pld_dspy.programs.demonstrations import as_asked
 from pld_dspy.settings import one_of, truth_value
-from pld_dspy.student.evaluation import Scored
 
 
 class AnswerText(dspy.Signature):
@@ -61,6 +59,7 @@ class ScienceQA(dspy.Module):
     dataset = "scienceqa"
     # The answer's letter is only a place among the choices: rules that cover one place better than another are a fault.
     strata = ("subject", "topic", "answer")
+    breakdown = staticmethod(scienceqa_breakdown)
 
     def __init__(self, modality: str = "image", reasoning: bool = False) -> None:
         super().__init__()
@@ -77,15 +76,9 @@ class ScienceQA(dspy.Module):
         choice_images: Sequence[dspy.Image] = (),
     ) -> dspy.Prediction:
         """Answer one question; the prediction's `answer` is a letter where the reply names one choice."""
-        given = {
-            "question": question,
-            "context": context,
-            "choices": choices,
-            "caption": caption,
-            "image": image,
-            "choice_images": list(choice_images),
-        }
-        prediction = self.answer(**self._asked(given), demos=as_asked(self.predictors()[0].demos, self._asked))
+        texts = {"question": question, "context": context, "choices": choices, "caption": caption}
+        inputs = self._asked({**texts, "image": image, "choice_images": list(choice_images)})
+        prediction = self.answer(**inputs, demos=as_asked(self.predictors()[0].demos, self._asked))
         prediction.answer = parse_letter(prediction.answer, choices) or prediction.answer
         return prediction
 
@@ -93,7 +86,7 @@ class ScienceQA(dspy.Module):
         """The predictor's inputs: choices with their letters, unless they are a text that has them."""
         if isinstance(given["choices"], str):
             return dict(given)
-        lettered = "\n".join(f"({letter}) {each}" for letter, each in zip(LETTERS, given["choices"], strict=False))
+        lettered = "\n".join(f"({letter}) {choice}" for letter, choice in zip(LETTERS, given["choices"], strict=False))
         fields = self.predictors()[0].signature.input_fields
         return {name: given[name] for name in fields if name in given} | {"choices": lettered}
 
@@ -107,13 +100,6 @@ class ScienceQA(dspy.Module):
         """The choice that an answer names, so that the teacher does not write rules about letters."""
         letter = parse_letter(answer.answer, example.choices)
         return example.choices[LETTERS.index(letter)] if letter else answer.answer
-
-    @staticmethod
-    def breakdown(
-        examples: Sequence[dspy.Example], items: Sequence[Scored], more: Mapping[str, Sequence[float]]
-    ) -> Breakdown:
-        """The benchmark's official table."""
-        return scienceqa_breakdown(examples, items, more)
 
     @staticmethod
     def sample() -> dict[str, list[dspy.Example]]:

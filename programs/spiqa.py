@@ -9,11 +9,9 @@ from dspy.evaluate.metrics import f1_score
 from pld_dspy.datasets import load
 from pld_dspy.datasets.spiqa import MODALITIES
 from pld_dspy.errors import PLDError
-from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.metrics.spiqa import parse_figure, spiqa_breakdown
 from pld_dspy.programs.demonstrations import as_asked
 from pld_dspy.settings import one_of, truth_value
-from pld_dspy.student.evaluation import Scored
 
 
 class AskPaper(dspy.Signature):
@@ -58,6 +56,7 @@ class SPIQA(dspy.Module):
 
     dataset = "spiqa"
     strata = ("figure_type",)  # answers are free text, and the paper's name says nothing about a question
+    breakdown = staticmethod(spiqa_breakdown)
 
     def __init__(self, modality: str = "image", reasoning: bool = False, retrieval: bool = False) -> None:
         super().__init__()
@@ -70,16 +69,16 @@ class SPIQA(dspy.Module):
         if modality.endswith("text"):
             fields = (*fields, "passages")
             source = source if shown == "text" else f"{source} and from its text"
-        asked = AskPaper
+        signature = AskPaper
         for name in AskPaper.input_fields.keys() - {*fields, "question"}:
-            asked = asked.delete(name)
+            signature = signature.delete(name)
         predict = dspy.ChainOfThought if truth_value(reasoning, "reasoning") else dspy.Predict
         if retrieval:
             number = dspy.OutputField(desc="the number of the image")
-            self.find = predict(asked.append("figure", number, str).with_instructions(FIND.format(source)))
+            self.find = predict(signature.append("figure", number, str).with_instructions(FIND.format(source)))
         first = FIRST_FIND if GIVEN[shown][0] and not retrieval else ""
         words = dspy.OutputField(desc="a few words")
-        self.answer = predict(asked.append("answer", words, str).with_instructions(ANSWER.format(source, first)))
+        self.answer = predict(signature.append("answer", words, str).with_instructions(ANSWER.format(source, first)))
         self.fields, self.retrieval = (*fields, "question"), retrieval
 
     def forward(
@@ -94,41 +93,44 @@ class SPIQA(dspy.Module):
         With retrieval the prediction has `figure`, a number where the reply names one figure; where it does not, the
         question is answered from all.
         """
-        given = self._asked({"question": question, "captions": captions, "figures": figures, "passages": passages})
+        inputs = self._asked({"question": question, "captions": captions, "figures": figures, "passages": passages})
         if not self.retrieval:
-            return self._ask(self.answer, given, self._asked)
-        found = str(self._ask(self.find, given, self._asked).figure)
-        number = _number(given, found)
-        prediction = self._ask(self.answer, _narrowed(given, number), self._asked_of_figure)
-        prediction.figure = found if number is None else str(number)
+            return self._ask(self.answer, inputs, self._asked)
+        reply = str(self._ask(self.find, inputs, self._asked).figure)
+        number = _number(inputs, reply)
+        prediction = self._ask(self.answer, _narrowed(inputs, number), self._asked_of_figure)
+        prediction.figure = reply if number is None else str(number)
         return prediction
 
     def _ask(
-        self, predict: dspy.Module, given: dict[str, Any], asked: Callable[[dspy.Example], dict[str, Any]]
+        self, predict: dspy.Module, inputs: dict[str, Any], inputs_of: Callable[[dspy.Example], dict[str, Any]]
     ) -> dspy.Prediction:
-        return predict(**given, demos=as_asked(predict.predictors()[0].demos, asked))
+        return predict(**inputs, demos=as_asked(predict.predictors()[0].demos, inputs_of))
 
-    def _asked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _asked(self, example: Mapping[str, Any]) -> dict[str, Any]:
         """A predictor's inputs: captions with the numbers of their images."""
-        numbered = [f"Image {number}: {caption}" for number, caption in enumerate(given.get("captions") or (), start=1)]
-        lists = {"captions": numbered, "figures": list(given.get("figures") or ())}
-        return {name: lists.get(name, given.get(name)) for name in self.fields}
+        captions = enumerate(example.get("captions") or (), start=1)
+        lists = {
+            "captions": [f"Image {number}: {caption}" for number, caption in captions],
+            "figures": list(example.get("figures") or ()),
+        }
+        return {name: lists.get(name, example.get(name)) for name in self.fields}
 
     def _asked_of_figure(self, example: dspy.Example) -> dict[str, Any]:
         """The inputs of a labelled example with its own figure only."""
-        given = self._asked(example)
-        return _narrowed(given, _number(given, str(example.get("figure"))))
+        inputs = self._asked(example)
+        return _narrowed(inputs, _number(inputs, str(example.get("figure"))))
 
     def in_words(self, example: dspy.Example, answer: dspy.Prediction | dspy.Example) -> str:
         """An answer, and the caption of the figure that was found: the teacher is to write no rules about numbers."""
-        said = []
+        parts = []
         if answer.get("figure") and (self.retrieval or "answer" not in answer):
             number = parse_figure(answer.figure, len(example.captions))
             caption = f"with the caption: {example.captions[number - 1]}" if number else answer.figure
-            said.append(f"the figure {caption}")
+            parts.append(f"the figure {caption}")
         if "answer" in answer:
-            said.append(str(answer.answer))
-        return "\n".join(said)
+            parts.append(str(answer.answer))
+        return "\n".join(parts)
 
     @staticmethod
     def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
@@ -136,25 +138,18 @@ class SPIQA(dspy.Module):
         return float(f1_score(str(prediction.answer), example.answer))
 
     @staticmethod
-    def breakdown(
-        examples: Sequence[dspy.Example], items: Sequence[Scored], more: Mapping[str, Sequence[float]]
-    ) -> Breakdown:
-        """The benchmark's table, by type of figure."""
-        return spiqa_breakdown(examples, items, more)
-
-    @staticmethod
     def sample() -> dict[str, list[dspy.Example]]:
         """The splits `train` and `val` of the generated sample that `compile(student)` uses by default."""
         return {"train": load("spiqa", "train", limit=80), "val": load("spiqa", "val", limit=60)}
 
 
-def _number(given: Mapping[str, Any], found: str) -> int | None:
-    """The number of the figure that a text names."""
-    return parse_figure(found, max(len(value) for value in given.values() if isinstance(value, list)))
+def _number(inputs: Mapping[str, Any], reply: str) -> int | None:
+    """The number of the figure that a reply names."""
+    return parse_figure(reply, max(len(value) for value in inputs.values() if isinstance(value, list)))
 
 
-def _narrowed(given: dict[str, Any], number: int | None) -> dict[str, Any]:
+def _narrowed(inputs: dict[str, Any], number: int | None) -> dict[str, Any]:
     """Inputs with one figure only; with all where none is named."""
     if number is None:
-        return given
-    return {name: value[number - 1 : number] if isinstance(value, list) else value for name, value in given.items()}
+        return inputs
+    return {name: value[number - 1 : number] if isinstance(value, list) else value for name, value in inputs.items()}

@@ -1,17 +1,16 @@
 """A comparison with invented figures."""
 
+from pld_dspy.optimizers.report import Contrast, Reply
 from pld_dspy.optimizers.results import (
     Comparison,
-    Contrast,
     GroupScore,
     PairedTest,
     PerQuestion,
     PredictorPrompt,
-    Reply,
+    ProgramPrompts,
     Result,
     RoleUsage,
     Row,
-    Told,
 )
 
 PNG = (
@@ -95,9 +94,9 @@ def many(seeds=(0, 1, 2)):
 
 def contrast(**changes):
     replies = [
-        Reply(optimizer="uncompiled", score=0, answer="(B) Louisiana"),
-        Reply(optimizer="pld", score=1, answer="(A) West Virginia"),
-        Reply(optimizer="gepa", score=0.4, answer="(A) or (B)"),
+        Reply(score=0, answer="(B) Louisiana", optimizers=["Uncompiled"]),
+        Reply(score=1, answer="(A) West Virginia", optimizers=["PLD"]),
+        Reply(score=0.4, answer="(A) or (B)", optimizers=["GEPA"]),
     ]
     fields = {
         "example": "17",
@@ -109,11 +108,11 @@ def contrast(**changes):
     return Contrast(**{**fields, "replies": replies, **changes})
 
 
-def told(**changes):
+def prompts(**changes):
     prompt = PredictorPrompt(
         predictor="answer",
         instructions="Answer with one letter.\n\n1. If a map is shown:\n\tfind north.",
         demonstrations=["Question: why?\nAnswer: C", "Question: how?"],
         images=3,
     )
-    return Told(**{"optimizer": "pld", "seed": 0, "prompts": [prompt], **changes})
+    return ProgramPrompts(**{"optimizer": "pld", "seed": 0, "prompts": [prompt], **changes})

@@ -1,11 +1,19 @@
 """Every test runs offline, in folders of its own, with DSPy's cache in one of them."""
 
+import contextlib
+import io
 import os
+import subprocess
+import sys
 import tempfile
+from unittest import mock
 
 _HOME = tempfile.TemporaryDirectory(prefix="pld-tests-")
+os.environ["HOME"] = os.environ["USERPROFILE"] = _HOME.name
 os.environ["DSPY_CACHEDIR"] = f"{_HOME.name}/dspy"
-os.environ["XDG_CACHE_HOME"] = f"{_HOME.name}/cache"  # where the generated sample goes
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the generated sample
+    os.environ["XDG_CACHE_HOME"] = f"{_HOME.name}/cache"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -13,6 +21,7 @@ import dspy  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
+from pld_dspy.cli.main import main  # noqa: E402
 from pld_dspy.rehearsal import rehearsal_lm  # noqa: E402
 
 # The same examples on every machine, and no verdict on how fast a machine is.
@@ -26,3 +35,23 @@ def rehearsal():
     lm = rehearsal_lm()
     with dspy.context(lm=lm):
         yield lm
+
+
+@pytest.fixture
+def pld(tmp_path, monkeypatch):
+    """The command `pld` in `tmp_path`, run in this process: `pld("compile", "scienceqa")`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.object(sys, "argv", ["pld", *arguments]),
+            mock.patch.object(os, "_exit", sys.exit),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, stdout.getvalue(), stderr.getvalue())
+
+    return run

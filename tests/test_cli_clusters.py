@@ -5,16 +5,15 @@ import json
 import optuna
 import pytest
 from loopback import embeddings_server
-from test_cli import pld
 
 SMALL = ("compile", "scienceqa", "--train", "20", "--val", "8", "--test", "8", "--max-iterations", "0")
 
 
-def test_a_hosted_embedder_and_a_stored_study(tmp_path):
+def test_a_hosted_embedder_and_a_stored_study(pld, tmp_path):
     settings = ("--cluster-setting", "n_trials=6", "--cluster-setting", "storage=sqlite:///study.db")
     with embeddings_server() as (address, requests):
         embedder = ("--embedder", "openai/tiny", "--embedder-api-base", address)
-        done = pld(*SMALL, *embedder, *settings, "--log-dir", "run", "--json", cwd=tmp_path)
+        done = pld(*SMALL, *embedder, *settings, "--log-dir", "run", "--json")
     assert done.returncode == 0, done.stderr
     assert "Searching clusters" in done.stderr
     configuration = json.loads((tmp_path / "run/run.json").read_text())["configuration"]
@@ -51,8 +50,8 @@ def test_a_hosted_embedder_and_a_stored_study(tmp_path):
         (("--num-candidates", "0"), "error: Invalid value for '--num-candidates'"),
     ],
 )
-def test_what_there_is_not_is_one_line(tmp_path, arguments, says):
-    done = pld(*SMALL, *arguments, cwd=tmp_path)
+def test_what_there_is_not_is_one_line(pld, arguments, says):
+    done = pld(*SMALL, *arguments)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(says) or says in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from loopback import embeddings_server
-from test_cli import pld
 
 SMALL = ("compile", "scienceqa", "--train", "30", "--val", "16", "--test", "20")
 RULE = "If a sentence's tense is asked for, look at its verb: will is future, -ed is past, -s or plain is present."
@@ -15,9 +14,9 @@ def summary(done):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_peoples_rules_without_any_teacher(tmp_path):
+def test_peoples_rules_without_any_teacher(pld, tmp_path):
     (tmp_path / "mine.jsonl").write_text(json.dumps({"rule": RULE, "author": "Ann"}) + "\n", encoding="utf-8")
-    done = pld(*SMALL, "--teacher", "none", "--expert-rules", "mine.jsonl", "--log-dir", "run", "--json", cwd=tmp_path)
+    done = pld(*SMALL, "--teacher", "none", "--expert-rules", "mine.jsonl", "--log-dir", "run", "--json")
     found = summary(done)
     assert found["usage"]["teacher"]["calls"] == 0
     assert found["models"]["teacher"] == "no model"
@@ -26,8 +25,8 @@ def test_peoples_rules_without_any_teacher(tmp_path):
     assert (rule["text"], rule["authors"], rule["examples"]) == (RULE, ["Ann"], ["Ann:1"])
 
 
-def test_rationales_without_any_teacher_and_a_report_of_what_was_tried(tmp_path):
-    done = pld(*SMALL, "--teacher", "rationales", "--log-dir", "run", "--json", cwd=tmp_path)
+def test_rationales_without_any_teacher_and_a_report_of_what_was_tried(pld, tmp_path):
+    done = pld(*SMALL, "--teacher", "rationales", "--log-dir", "run", "--json")
     found = summary(done)
     assert found["usage"]["teacher"]["calls"] == 0
     assert found["validation"]["compiled"] >= found["validation"]["student"]
@@ -36,21 +35,21 @@ def test_rationales_without_any_teacher_and_a_report_of_what_was_tried(tmp_path)
     assert "no model" in page
 
 
-def test_rules_are_chosen_by_the_question_at_evaluation_too(tmp_path):
+def test_rules_are_chosen_by_the_question_at_evaluation_too(pld, tmp_path):
     with embeddings_server() as (address, requests):
         embedder = ("--embedder", "openai/tiny", "--embedder-api-base", address)
         done = pld(
             *SMALL, *embedder, "--rules-per-question", "2", "--max-iterations", "0", "--no-prune", "--log-dir", "run",
-            "--json", cwd=tmp_path,
+            "--json",
         )  # fmt: skip
         found = summary(done)
         state = json.loads((tmp_path / "run/program.json").read_text())["answer"]
         if found["rules"]:
             assert state["routing"]["k"] == 2
             scored = ("evaluate", "scienceqa", "--test", "20", "--compiled", "run/program.json", "--json")
-            refused = pld(*scored, cwd=tmp_path)
+            refused = pld(*scored)
             assert refused.returncode == 2
-            again = json.loads(pld(*scored, *embedder, cwd=tmp_path).stdout.splitlines()[-1])
+            again = json.loads(pld(*scored, *embedder).stdout.splitlines()[-1])
             assert again["score"] == found["score"]["compiled"]
     assert requests
 
@@ -66,8 +65,8 @@ def test_rules_are_chosen_by_the_question_at_evaluation_too(tmp_path):
         (("--extraction", "dreams"), "'dreams' is not one of"),
     ],
 )
-def test_wrong_options_end_with_one_sentence_before_a_model_is_asked(arguments, says, tmp_path):
-    done = pld(*SMALL, *arguments, "--log-dir", "run", cwd=tmp_path)
+def test_wrong_options_end_with_one_sentence_before_a_model_is_asked(pld, arguments, says, tmp_path):
+    done = pld(*SMALL, *arguments, "--log-dir", "run")
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert says in done.stderr
@@ -75,11 +74,9 @@ def test_wrong_options_end_with_one_sentence_before_a_model_is_asked(arguments, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_plan_knows_the_cap_of_auto_and_that_no_model_teaches(tmp_path):
-    light = json.loads(pld(*SMALL, "--auto", "light", "--dry-run", "--json", cwd=tmp_path).stdout.splitlines()[-1])
+def test_a_plan_knows_the_cap_of_auto_and_that_no_model_teaches(pld):
+    light = json.loads(pld(*SMALL, "--auto", "light", "--dry-run", "--json").stdout.splitlines()[-1])
     assert light["teacher"]["calls"] <= 3 * 30 + 8 * 16
     assert light["student"]["calls"] <= 3 * 30 + 8 * 16 + 2 * 20
-    alone = json.loads(
-        pld(*SMALL, "--teacher", "rationales", "--dry-run", "--json", cwd=tmp_path).stdout.splitlines()[-1]
-    )
+    alone = json.loads(pld(*SMALL, "--teacher", "rationales", "--dry-run", "--json").stdout.splitlines()[-1])
     assert alone["teacher"]["calls"] == 0

@@ -1,3 +1,4 @@
+import doctest
 import hashlib
 import os
 import random
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, homogeneity_score
 
-from pld_dspy.clustering import points, search, search_clusters, tfidf
+from pld_dspy.clustering import Algorithm, points, search, search_clusters, tfidf
+from pld_dspy.clustering.algorithms import ALGORITHMS
 from pld_dspy.errors import PLDError
 from pld_dspy.rehearsal.skills import SKILLS
 
@@ -88,6 +90,49 @@ def test_each_algorithm_alone_finds_clear_groups(algorithm):
     found = search_clusters(vectors, 25, algorithms=[algorithm])
     assert found.params["algorithm"] == algorithm
     assert adjusted_rand_score(truth, found.labels) > 0.95
+
+
+THEIRS = """
+from sklearn.cluster import AgglomerativeClustering
+from pld_dspy.clustering import Algorithm
+COMPLETE = Algorithm(
+    "complete",
+    lambda trial, points, most: {"n_clusters": trial.suggest_int("complete_n_clusters", 2, len(points) // 2)},
+    lambda points, params, seed: AgglomerativeClustering(**params, linkage="complete").fit_predict(points.vectors),
+    lambda points, most: {"complete_n_clusters": 8},
+)
+"""
+
+
+def test_another_package_adds_an_algorithm(tmp_path, monkeypatch):
+    (tmp_path / "their_linkage.py").write_text(THEIRS)
+    (tmp_path / "theirs-1.0.dist-info").mkdir()
+    points_to_it = "[pld_dspy.algorithms]\ncomplete = their_linkage:COMPLETE\n"
+    (tmp_path / "theirs-1.0.dist-info" / "entry_points.txt").write_text(points_to_it)
+    monkeypatch.syspath_prepend(tmp_path)
+    vectors, truth = groups(8, 15)
+    by_name = search_clusters(vectors, 10, algorithms=["complete", "dbscan"])
+    assert by_name.study.trials[0].params == {"algorithm": "complete", "complete_n_clusters": 8}
+    assert {trial.params["algorithm"] for trial in by_name.study.trials} == {"complete", "dbscan"}
+    assert adjusted_rand_score(truth, by_name.labels) > 0.95
+    theirs = __import__("their_linkage").COMPLETE
+    by_object = search_clusters(vectors, 10, algorithms=[theirs, "dbscan"])
+    assert np.array_equal(by_object.labels, by_name.labels)
+    assert by_object.params == by_name.params
+
+
+def test_an_algorithm_that_is_called_kmeans_divides_no_continuum():
+    own = Algorithm(
+        "kmeans",
+        lambda trial, points, most: {},
+        lambda points, params, seed: np.arange(len(points)) % 2,
+        lambda points, most: {},
+    )
+    assert search_clusters(cloud(400), 3, algorithms=[own]).params == {"algorithm": "kmeans"}
+
+
+def test_the_example_is_right():
+    assert doctest.testmod(search) == doctest.TestResults(failed=0, attempted=2)
 
 
 def test_groups_that_are_all_but_equal_are_found():
@@ -273,8 +318,10 @@ ROWS = groups(5, 8)[0]
         (ROWS, {"max_clusters": 1}, "max_clusters is a whole number from 2"),
         (ROWS, {"seed": -1}, "seed is a whole number from 0 to 4294967295, not -1"),
         (ROWS, {"seed": 2**32}, "not 4294967296"),
-        (ROWS, {"algorithms": ["dbscan", "nonsense"]}, "average, dbscan, hdbscan, kmeans, not .*nonsense"),
+        (ROWS, {"algorithms": ["dbscan", "nonsense"]}, "algorithm 'nonsense'; there are: average, dbscan, hdbscan, km"),
         (ROWS, {"algorithms": []}, r"not \[\]"),
+        (ROWS, {"algorithms": [3]}, "3 is no clustering algorithm: give a name or"),
+        (ROWS, {"algorithms": ["dbscan", ALGORITHMS["dbscan"]]}, "have the same name: dbscan, dbscan"),
         (ROWS, {"reduction": "nonsense"}, "no reduction 'nonsense'"),
         (ROWS[:1], {"reduction": "nonsense"}, "no reduction 'nonsense'"),
         (ROWS, {"n_trials": 1.5}, "not 1.5"),

@@ -9,7 +9,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task
 from pld_dspy.optimizers.comparison import compare
 from pld_dspy.optimizers.registry import BASELINE, METHOD, CannotRun, Optimizer
-from pld_dspy.run.folder import RunFolder
+from pld_dspy.run import RunFolder
 
 SPLITS = {"train": examples(4), "val": examples(2), "test": examples(12)}
 
@@ -71,6 +71,8 @@ def test_every_optimizer_and_seed_is_a_line_and_every_optimizer_a_row(tmp_path):
     assert [row.optimizer for row in found.rows] == list(FIRST)
     assert [row.score for row in found.rows] == pytest.approx([3 / 12, 11 / 12, None, 11 / 12])
     assert found.n == {"train": 4, "val": 2, "test": 12}
+    assert (tmp_path / "units" / "copy-0" / "calls.jsonl").exists()
+    assert not list(tmp_path.glob("units/copy-*/cache"))
 
 
 def test_rows_are_tested_against_the_uncompiled_student_and_against_pld(tmp_path):

@@ -13,7 +13,7 @@ from pld_dspy.optimizers.registry import BASELINE, METHOD, find_optimizers
 from pld_dspy.optimizers.report import THUMBNAIL, contrasts, write_report
 from pld_dspy.optimizers.results import Row
 from pld_dspy.rehearsal import rehearsal_lm
-from pld_dspy.student.evaluation import Scored
+from pld_dspy.student import Scored
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +44,42 @@ def test_gains_of_pld_come_first_then_its_losses_then_the_most_divided(task):
         "other": answers(task, {0, 12, 13}),
         METHOD: answers(task, {0, 6, 7, 8, 9, 10}),
     }
-    found = contrasts(rows(BASELINE, "other", METHOD), by_name, task)
+    found = contrasts(rows(*by_name), list(by_name.values()), task)
     assert places(task, found)[:8] == [6, 7, 8, 9, 1, 2, 3, 4]
     assert {5, 10, 12, 13} >= set(places(task, found)[8:])
     assert 0 not in places(task, found)  # which all have right
     assert 19 not in places(task, found)  # and all wrong
-    assert [reply.optimizer for reply in found[0].replies] == [BASELINE, "other", METHOD]
-    assert [reply.score for reply in found[0].replies] == [0.0, 0.0, 1.0]
+    assert [reply.optimizers for reply in found[0].replies] == [[BASELINE, "other"], [METHOD]]
+    assert [reply.score for reply in found[0].replies] == [0.0, 1.0]
     assert found[0].replies[0].answer == "says 6"
+
+
+def test_replies_that_are_equal_are_one_in_the_order_of_the_first_of_each(task):
+    by_name = {name: answers(task, {0} if name == METHOD else set()) for name in (BASELINE, METHOD, "gepa", "knn")}
+    by_name["knn"][0].answer = "says nothing"
+    (found,) = contrasts(rows(*by_name), list(by_name.values()), task)
+    replies = [(reply.score, reply.answer, reply.optimizers) for reply in found.replies]
+    assert replies == [
+        (0.0, "says 0", [BASELINE, "gepa"]),
+        (1.0, "says 0", [METHOD]),
+        (0.0, "says nothing", ["knn"]),
+    ]
 
 
 def test_without_pld_the_best_row_stands_for_it(task):
     by_name = {"low": answers(task, {0}), "high": answers(task, {0, 1, 2})}
-    found = contrasts(rows("low", "high", scores=(0.1, 0.2)), by_name, task)
+    found = contrasts(rows("low", "high", scores=(0.1, 0.2)), list(by_name.values()), task)
     assert places(task, found) == [1, 2]
 
 
 def test_one_row_contrasts_with_nothing(task):
-    assert contrasts(rows(METHOD), {METHOD: answers(task, {0})}, task) == []
+    assert contrasts(rows(METHOD), [answers(task, {0})], task) == []
 
 
 def test_a_contrast_has_the_question_the_gold_answer_in_words_and_thumbnails(task):
     place = next(i for i, example in enumerate(task.examples["test"]) if example.image is not None)
     example = task.examples["test"][place]
-    by_name = {BASELINE: answers(task, set()), METHOD: answers(task, {place})}
-    (found,) = contrasts(rows(BASELINE, METHOD), by_name, task)
+    (found,) = contrasts(rows(BASELINE, METHOD), [answers(task, set()), answers(task, {place})], task)
     assert found.question == example.question
     assert found.given["choices"] == "; ".join(example.choices)
     assert "image" not in found.given

@@ -4,11 +4,10 @@ import pytest
 from compared import REASON, compared, comparison, row, uncompiled
 from rich.console import Console
 
-from pld_dspy.optimizers.averages import by_group, compiling, groups_of, per_question
 from pld_dspy.optimizers.results import RoleUsage
 from pld_dspy.optimizers.tables import RULES_ONLY, comparison_table, distinct, p_value, points, result_line, standing
 from pld_dspy.report.tables import SIMULATED
-from pld_dspy.run.usage import Usage
+from pld_dspy.run import Usage
 
 
 def printed(found):
@@ -106,18 +105,20 @@ def test_numbers():
 
 
 def test_means_over_the_seeds():
-    each = row(seeds=(0, 1, 2))
-    each.results[0].question.prompt_tokens = 934
-    each.results[2].compile["teacher"] = RoleUsage(cost_usd=0.0)
-    assert per_question(each).prompt_tokens == pytest.approx(1134)
-    assert compiling(each)["teacher"].calls == 100, "of 100, 200 and none"
-    assert compiling(each)["teacher"].cost_usd == pytest.approx(1 / 3)
-    assert compiling(each)["student"].tokens == 32_000
-    each.results[1].compile["student"].cost_usd = None
-    assert compiling(each)["student"].cost_usd is None
-    assert by_group(each)["NAT"].score == pytest.approx(0.71)
-    assert groups_of([each]) == {"NAT": 120, "SOC": 80}
-    assert per_question(comparison().rows[3]) is None
+    averaged = row(seeds=(0, 1, 2))
+    averaged.results[0].question.prompt_tokens = 934
+    averaged.results[2].compile["teacher"] = RoleUsage(cost_usd=0.0)
+    assert averaged.mean("question", "prompt_tokens") == pytest.approx(1134)
+    assert averaged.mean("compile", "teacher", "calls") == 100, "of 100, 200 and none"
+    assert averaged.mean("compile", "teacher", "cost_usd") == pytest.approx(1 / 3)
+    assert averaged.mean("compile", "student", "tokens") == 32_000
+    averaged.results[1].compile["student"].cost_usd = None
+    assert averaged.mean("compile", "student", "cost_usd") is None
+    assert averaged.mean("groups", "NAT", "score") == pytest.approx(0.71)
+    assert averaged.mean("groups", "SOC", "score") == pytest.approx(0.61)
+    assert averaged.mean("groups", "none such", "score") is None
+    assert comparison(averaged).groups == {"NAT": 120, "SOC": 80}
+    assert comparison().rows[3].mean("question", "prompt_tokens") is None
 
 
 def test_with_seeds_missing_nothing_is_ranked():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import examples, scripted
 
-from pld_dspy.embedders import tfidf
+from pld_dspy.models.embedders import tfidf
 from pld_dspy.resolution.diagnosis import (
     FOLLOWED,
     Answered,

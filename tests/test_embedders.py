@@ -1,3 +1,4 @@
+import doctest
 import os
 
 import dspy
@@ -10,10 +11,10 @@ from hypothesis.extra import numpy as arrays
 from loopback import embeddings_server
 from tenacity import wait_none
 
-from pld_dspy import embedders
-from pld_dspy.embedders import described_embedder, embed, embedder, tfidf
 from pld_dspy.errors import PLDError
-from pld_dspy.sentences import SentenceEmbedder
+from pld_dspy.models import embedders
+from pld_dspy.models.embedders import check, described_embedder, embed, embedder, saved_name, tfidf
+from pld_dspy.models.sentence_embedder import MINILM, SentenceEmbedder
 
 
 def test_a_hosted_embedder_gets_its_own_key_only(monkeypatch):
@@ -27,6 +28,7 @@ def test_a_hosted_embedder_gets_its_own_key_only(monkeypatch):
     assert [request["path"] for request in requests] == ["/v1/embeddings"] * 2
     assert [request["authorization"] for request in requests] == ["Bearer none", "Bearer mine"]
     assert described_embedder(hosted) == "openai/tiny-keys"
+    assert saved_name(hosted) == "server:openai/tiny-keys"
 
 
 @pytest.mark.parametrize("status", [429, 500])
@@ -53,7 +55,78 @@ def test_embedders_by_name(tmp_path):
     local = embedder(f"hf:{tmp_path}")
     assert isinstance(local, SentenceEmbedder)
     assert local.model == os.path.realpath(tmp_path)
-    assert isinstance(embedder("gemini/text-embedding-004"), dspy.Embedder)
+    assert saved_name(local) == f"hf:{local.model}"
+    assert embedder("hf").name == f"hf:{MINILM}"
+    hosted = embedder("gemini/text-embedding-004")
+    assert isinstance(hosted, dspy.Embedder)
+    assert saved_name(hosted) == "gemini/text-embedding-004"
+
+
+THEIRS = """
+import numpy as np
+class Lengths:
+    def __init__(self, scale="1"):
+        self.name, self.scale = f"lengths:{scale}", float(scale)
+    def __call__(self, texts):
+        return np.array([[len(text) * self.scale, 1.0] for text in texts])
+def nameless():
+    return len
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """An installed package with embedders."""
+    (tmp_path / "their_lengths.py").write_text(THEIRS)
+    (tmp_path / "theirs-1.0.dist-info").mkdir()
+    names = "lengths = their_lengths:Lengths\nnameless = their_lengths:nameless\nbroken = their_lengths:nothing\n"
+    (tmp_path / "theirs-1.0.dist-info" / "entry_points.txt").write_text(f"[pld_dspy.embedders]\n{names}")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_another_package_adds_an_embedder(theirs):
+    scaled = embedder("lengths:2")
+    assert scaled(["abc"]).tolist() == [[6, 1]]
+    assert described_embedder(scaled) == saved_name(scaled) == "lengths:2"
+    assert embedder(saved_name(scaled))(["abc"]).tolist() == [[6, 1]]
+    assert embedder("lengths").name == "lengths:1"
+    with pytest.raises(PLDError, match="name tfidf, hf:MODEL, broken, lengths, nameless or a model"):
+        embedder("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("lengths:long", "'lengths:long' cannot be made: could not convert string to float"),
+        ("nameless", "'nameless' cannot be made: <built-in function len> is no function of texts with a name"),
+        ("nameless:1", "'nameless:1' cannot be made: .*takes 0 positional arguments"),
+        ("broken", "embedder broken cannot be loaded"),
+        ("tfidf:1", "'tfidf:1' cannot be made"),
+    ],
+)
+def test_what_is_no_embedder_of_another_package(theirs, name, says):
+    with pytest.raises(PLDError, match=says):
+        embedder(name)
+
+
+def test_a_named_embedder_is_checked_and_a_function_is_not_called():
+    class Missing:
+        name = "missing"
+
+        def __call__(self, texts):
+            raise ConnectionError("there is no model")
+
+    for embedder_with_a_model in (Missing(), dspy.Embedder(Missing())):
+        with pytest.raises(PLDError, match="failed on 1 texts: there is no model"):
+            check(embedder_with_a_model)
+    check(Missing().__call__)
+    check(tfidf)
+    with pytest.raises(PLDError, match=r"'tfidf' is no function: make one by name with `embedder\('tfidf'\)`"):
+        check("tfidf")
+
+
+def test_the_example_of_tfidf_is_right():
+    assert doctest.testmod(embedders) == doctest.TestResults(failed=0, attempted=2)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +227,9 @@ def test_no_texts_are_no_vectors():
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (ConnectionError("the line\nis cut"), "The embedder failing failed on 3 texts: the line"),
-        (ZeroDivisionError(), "The embedder failing failed on 3 texts: ZeroDivisionError"),
-        (ValueError("word " * 99), f"The embedder failing failed on 3 texts: {'word ' * 39}word…"),
+        (ConnectionError("the line\nis cut"), "The embedder failing failed on 3 texts: the line is cut."),
+        (ZeroDivisionError(), "The embedder failing failed on 3 texts: ZeroDivisionError."),
+        (ValueError("word " * 99), f"The embedder failing failed on 3 texts: {'word ' * 40}…."),
         (PLDError("What to do."), "What to do."),
     ],
 )

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from pld_dspy.datasets import images
 from pld_dspy.datasets.images import BadImage, Figure, File, encode, faults, figures_of
-from pld_dspy.rehearsal.sample import write_sample
+from pld_dspy.datasets.sample import write_sample
 
 
 def saved(picture, kind="PNG", **options):

@@ -13,8 +13,8 @@ from pld_dspy import PLDError, PLDTeleprompter
 from pld_dspy import context as session
 from pld_dspy.clustering import Clustering, tfidf
 from pld_dspy.clustering.quality import Quality
+from pld_dspy.models.sentence_embedder import SentenceEmbedder
 from pld_dspy.run.runner import BudgetSpent
-from pld_dspy.sentences import SentenceEmbedder
 from pld_dspy.student.evaluation import Evaluator
 
 STUDENT = dspy.Predict("question -> answer")

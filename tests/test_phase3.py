@@ -38,13 +38,16 @@ def test_score(program, tests):
 test_score.__test__ = False
 
 
-def test_a_teacher_that_is_often_wrong_is_nearly_made_up_for():
+@pytest.mark.parametrize(
+    ("seeds", "train", "val"), [([1], 40, 24), pytest.param([0, 1, 2], 60, 40, marks=pytest.mark.slow)]
+)
+def test_a_teacher_that_is_often_wrong_is_nearly_made_up_for(seeds, train, val):
     tests, scores = load("scienceqa", "test", limit=60), {}
     for rate in (0.0, 0.2, 0.5):
-        for seed in range(3):
+        for seed in seeds:
             with dspy.context(lm=rehearsal_lm(seed, rate)):
                 compiled = PLDTeleprompter(seed=seed, num_threads=2).compile(
-                    ScienceQA(), **data(ScienceQA, 60, 40, seed)
+                    ScienceQA(), **data(ScienceQA, train, val, seed)
                 )
                 scores.setdefault(rate, []).append(test_score(compiled, tests))
                 assert compiled.pld.validation["compiled"] >= compiled.pld.validation["clustered"]
@@ -53,7 +56,12 @@ def test_a_teacher_that_is_often_wrong_is_nearly_made_up_for():
     assert statistics.median(scores[0.2]) >= 0.9 * statistics.median(scores[0.0])
 
 
-@pytest.mark.parametrize("seed", range(20))
+QUICK = (0, 8, 11)  # of which the first returns the student as it came, and the others with rules
+
+
+@pytest.mark.parametrize(
+    "seed", [seed if seed in QUICK else pytest.param(seed, marks=pytest.mark.slow) for seed in range(20)]
+)
 def test_an_adversarial_teacher_does_no_harm(seed):
     with dspy.context(lm=rehearsal_lm(seed, error_rate=1.0)):
         student = ScienceQA()
@@ -75,10 +83,10 @@ def test_an_adversarial_teacher_does_no_harm(seed):
 def test_use_by_groups_agrees_with_leaving_each_rule_out():
     rng, own = random.Random(0), [skill for skill in SKILLS if skill.benchmark == "scienceqa"]
     others = [skill for skill in SKILLS if skill.benchmark == "spiqa"]
-    said = [skill.wording(rng, False) for skill in own[:3]] + [skill.wording(rng, True) for skill in [*own, *own[3:6]]]
+    said = [skill.wording(rng, False) for skill in own[:2]] + [skill.wording(rng, True) for skill in [*own, *own[2:4]]]
     while len(said) < 24:
         said += [text for text in [rng.choice(others).wording(rng, True)] if text not in said]
-    rules, valset, answered = RuleSet.of((text, ()) for text in said), load("scienceqa", "val", limit=60), []
+    rules, valset, answered = RuleSet.of((text, ()) for text in said), load("scienceqa", "val", limit=30), []
 
     def scores(without, places):
         answered.extend(places)
@@ -87,25 +95,32 @@ def test_use_by_groups_agrees_with_leaving_each_rule_out():
         return [item.score for item in evaluate(program, [valset[place] for place in places], "using").items]
 
     with dspy.context(lm=rehearsal_lm()):
-        full = scores((), range(60))
+        full = scores((), range(30))
         answered.clear()
         grouped = measure_use(by_likeness(rules, tfidf), full, scores)
         by_groups = len(answered)
         alone = {rule.id: measure_use([rule.id], full, scores)[rule.id] for rule in rules.rules}
     assert grouped == alone
-    assert [alone[f"R{number}"].gain < 0 for number in (1, 2, 3)] == [True] * 3, "a wrong rule in front of a right one"
+    assert [alone[f"R{number}"].gain < 0 for number in (1, 2)] == [True] * 2, "a wrong rule in front of a right one"
     assert sum(use.gain > 0 for use in alone.values()) == 3, "right rules that nothing stands in for"
-    assert by_groups <= (len(answered) - by_groups) / 3 == 24 * 60 / 3
+    assert by_groups <= (len(answered) - by_groups) / 3 == 24 * 30 / 3
 
 
-@pytest.mark.parametrize("make", [ScienceQA, SPIQA])
-def test_with_half_the_token_budget_the_score_falls_little(make):
+@pytest.mark.parametrize(
+    ("make", "train", "val", "budgets"),
+    [
+        (ScienceQA, 30, 16, (700, 350)),
+        pytest.param(ScienceQA, 60, 40, (1_200, 600), marks=pytest.mark.slow),
+        pytest.param(SPIQA, 60, 40, (1_200, 600), marks=pytest.mark.slow),
+    ],
+)
+def test_with_half_the_token_budget_the_score_falls_little(make, train, val, budgets):
     tests, scores = load(make.dataset, "test", limit=60), []
     apart = DBSCAN(eps=1e-6, min_samples=1)  # many rules of each skill, so that the half holds only some
-    for budget in (1_400, 700):
+    for budget in budgets:
         with dspy.context(lm=rehearsal_lm()):
             compiled = PLDTeleprompter(num_threads=2, clustering=apart, max_rule_tokens=budget).compile(
-                make(), **data(make, 60, 40)
+                make(), **data(make, train, val)
             )
             scores.append(test_score(compiled, tests))
         rendered = compiled.pld.candidates[0].rules["answer"].render()
@@ -115,22 +130,7 @@ def test_with_half_the_token_budget_the_score_falls_little(make):
     assert scores[1] > 0.5
 
 
-def test_both_predictors_of_spiqa_learn_rules_that_count():
-    student, tests = SPIQA(retrieval=True), load("spiqa", "test", limit=60)
-    with dspy.context(lm=rehearsal_lm()):
-        compiled = PLDTeleprompter(num_threads=2).compile(student, **data(student, 60, 40))
-        rules = compiled.pld.in_prompt
-        assert {step.predictor for step in compiled.pld.steps} <= {"find", "answer"} == rules.keys()
-        scores = {
-            left_out: test_score(instruct(student, {name: of for name, of in rules.items() if name != left_out}), tests)
-            for left_out in ("", "find", "answer")
-        }
-        assert scores[""] > test_score(student, tests) + 0.25
-    assert scores["find"] < scores[""]
-    assert scores["answer"] < scores[""]
-
-
-@pytest.mark.parametrize(("student", "traced"), [(ScienceQA(), 0), (SPIQA(retrieval=True), 40)])
+@pytest.mark.parametrize(("student", "traced"), [(ScienceQA(), 0), (SPIQA(retrieval=True), 24)])
 def test_no_example_is_answered_twice_for_the_same_rules(student, traced, tmp_path):
     lm, asked = rehearsal_lm(), []
     complete = lm.engine.complete
@@ -138,13 +138,13 @@ def test_no_example_is_answered_twice_for_the_same_rules(student, traced, tmp_pa
     how = Resolution(ask_rule=True)
     with dspy.context(lm=lm):
         PLDTeleprompter(num_threads=2, resolution=how, log_dir=tmp_path / "run").compile(
-            student, **data(student, 40, 24)
+            student, **data(student, 24, 12)
         )
     first = list(student.predictors()[0].signature.output_fields)
     answered = [str(request) for request in asked if read_prompt(request).outputs == first]
     lines = [json.loads(line) for line in (tmp_path / "run/evaluations.jsonl").read_text().splitlines()]
     assert len(answered) == len(lines) + traced, "each line is one answer"
-    assert len({(line["program"], line["content"]) for line in lines}) == len(lines) > 150
+    assert len({(line["program"], line["content"]) for line in lines}) == len(lines) > 100
     if not traced:  # with two predictors the first one's prompt is the same where only the second's rules differ
         assert len(set(answered)) == len(answered)
 
@@ -211,7 +211,7 @@ def test_without_rules_from_anywhere_there_is_nothing_to_compile():
 
 
 def test_routed_rules_reach_the_student_and_the_saved_program(tmp_path):
-    sets = data(ScienceQA, 60, 24)
+    sets = data(ScienceQA, 40, 16)
     with dspy.context(lm=rehearsal_lm()):
         compiled = PLDTeleprompter(num_threads=2, rules_per_question=2, log_dir=tmp_path / "run").compile(
             ScienceQA(), **sets

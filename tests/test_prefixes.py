@@ -5,17 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pld_dspy.experiment.plan import TOKENS_PER_IMAGE
-from pld_dspy.optimizers.prefixes import Prefixes, flattened
+from pld_dspy.optimizers.prompts import flattened, shared
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 OTHER = {"type": "image_url", "image_url": {"url": "data:image/png;base64,BBBB"}}
 
 
-def share(*texts: str, predictor: tuple[str, ...] = ("answer",)) -> float:
-    prompts = Prefixes()
-    for text in texts:
-        prompts.add(predictor, text)
-    return prompts.share()
+def share(*texts: str) -> float:
+    return shared({("answer",): texts})
 
 
 def test_what_all_prompts_start_with_is_shared():
@@ -26,16 +23,12 @@ def test_what_all_prompts_start_with_is_shared():
 
 def test_of_a_single_prompt_nothing_can_be_said():
     assert share("abc") == 0.0
-    assert Prefixes().share() == 0.0
+    assert shared({}) == 0.0
 
 
 def test_predictors_have_prefixes_of_their_own():
-    prompts = Prefixes()
-    for text in ("find 1", "find 2"):
-        prompts.add(("figure",), text)
-    for text in ("answer 1", "answer 2"):
-        prompts.add(("answer",), text)
-    assert prompts.share() == pytest.approx((2 * 5 + 2 * 7) / (2 * 6 + 2 * 8))
+    prompts = {("figure",): ["find 1", "find 2"], ("answer",): ["answer 1", "answer 2"]}
+    assert shared(prompts) == pytest.approx((2 * 5 + 2 * 7) / (2 * 6 + 2 * 8))
 
 
 def test_a_picture_counts_as_its_tokens_and_ends_the_prefix_where_it_differs():

@@ -19,7 +19,9 @@ from dspy.lm15 import (
 from dspy.utils.exceptions import LMAuthError, LMError
 from dspy.utils.usage_tracker import UsageTracker
 
-from pld_dspy.optimizers.recording import IN_JSON, CapReached, Recorder, recorded
+from pld_dspy.errors import PLDError
+from pld_dspy.optimizers.prompts import IN_JSON
+from pld_dspy.optimizers.recording import ROLES, CapReached, RecordedLM, Recorder
 
 IMAGE = dspy.Image("data:image/png;base64,iVBORw0KGgo=")
 
@@ -61,7 +63,7 @@ def recorder(tmp_path, cap=100, **more):
 
 def model(of, role="student", engine=None, cache=False, phase="compile"):
     lm = dspy.LM("tiny", engine=engine or Engine(), cache=cache, num_retries=0)
-    return recorded(lm, role, phase, of)
+    return RecordedLM(lm, role, phase, of)
 
 
 def lines(tmp_path):
@@ -84,9 +86,9 @@ def test_two_roles_that_share_a_model_and_an_engine_are_told_apart(tmp_path):
     teacher, student = model(of, "teacher", engine), model(of, "student", engine)
     teacher("a"), student("b"), student("c")
     model(of, "student", engine, phase="test")("d")
-    counted = {phase: {role: used.calls for role, used in of.usage(phase).items()} for phase in ("compile", "test")}
+    counted = {phase: {role: of.usage(phase, role).calls for role in ROLES} for phase in ("compile", "test")}
     assert counted == {"compile": {"teacher": 1, "student": 2}, "test": {"teacher": 0, "student": 1}}
-    assert of.usage("compile")["student"].prompt_tokens == 20
+    assert of.usage("compile", "student").prompt_tokens == 20
 
 
 def test_copies_are_on_record_too(tmp_path):
@@ -95,15 +97,35 @@ def test_copies_are_on_record_too(tmp_path):
     student.copy(temperature=1.0)("a")
     copy.deepcopy(student)("b")
     assert len(lines(tmp_path)) == 2
-    assert of.usage("compile")["student"].calls == 2
+    assert of.usage("compile", "student").calls == 2
+
+
+def test_the_recorded_model_is_as_the_original_which_is_not_on_record(tmp_path):
+    original = dspy.LM("tiny", engine=Engine(), cache=False, num_retries=0, temperature=0.5)
+    copied = RecordedLM(original, "student", "compile", recorder(tmp_path))
+    assert (copied.model, copied.kwargs, copied.engine) == (original.model, original.kwargs, original.engine)
+    copied.kwargs["temperature"] = 1.0
+    assert original.kwargs["temperature"] == 0.5
+    original("a")
+    assert not (tmp_path / "calls.jsonl").exists()
+
+
+def test_a_model_that_may_ask_in_a_way_of_its_own_is_refused(tmp_path):
+    class Own(dspy.LM):
+        def forward(self, prompt=None, messages=None, **kwargs):
+            raise AssertionError("is asked")
+
+    lm = Own("tiny", engine=Engine())
+    with pytest.raises(PLDError, match=r"The student's class is Own: give a dspy\.LM"):
+        RecordedLM(lm, "student", "compile", recorder(tmp_path))
 
 
 def test_a_request_for_several_answers_counts_as_so_many(tmp_path):
     of, engine = recorder(tmp_path), Engine()
     model(of, engine=engine)("a", n=3)
     assert engine.asked == 3
-    assert of.usage("compile")["student"].calls == 3
-    assert of.usage("compile")["student"].completion_tokens == 6
+    assert of.usage("compile", "student").calls == 3
+    assert of.usage("compile", "student").completion_tokens == 6
 
 
 def test_usage_goes_on_to_the_tracker_outside(tmp_path):
@@ -117,7 +139,7 @@ def test_answers_of_the_cache_are_no_calls(tmp_path, cold):
     of = recorder(tmp_path)
     student = model(of, cache=True)
     student("a"), student("a")
-    assert len(lines(tmp_path)) == of.usage("compile")["student"].calls == 1
+    assert len(lines(tmp_path)) == of.usage("compile", "student").calls == 1
 
 
 def test_what_was_asked_before_an_interruption_counts_once_it_is_asked_again(tmp_path, cold):
@@ -126,11 +148,11 @@ def test_what_was_asked_before_an_interruption_counts_once_it_is_asked_again(tmp
     first("a"), first("b"), first("never again")
     of = recorder(tmp_path)
     second = model(of, engine=engine, cache=True)
-    assert of.usage("compile")["student"].calls == 0
+    assert of.usage("compile", "student").calls == 0
     second("a"), second("a"), second("b"), second("c")
     assert engine.asked == 4
-    assert of.usage("compile")["student"].calls == 3
-    assert of.usage("compile")["student"].prompt_tokens == 30
+    assert of.usage("compile", "student").calls == 3
+    assert of.usage("compile", "student").prompt_tokens == 30
 
 
 def test_the_clock_goes_on_where_compiling_was_interrupted(tmp_path):
@@ -183,7 +205,7 @@ def test_failures_are_on_record(tmp_path):
     with pytest.raises(LMError):
         model(of, engine=Engine(ContextLengthError("too long")))("a")
     assert of.fatal is None
-    assert of.usage("compile")["student"].failed == 1
+    assert of.usage("compile", "student").failed == 1
     assert lines(tmp_path)[0]["error"] == "ContextWindowExceededError"
 
 
@@ -205,11 +227,11 @@ def test_each_call_has_litellms_price_of_its_own_length_and_model(tmp_path):
     of = recorder(tmp_path, cap=10_000)
     long = Engine(tokens=150_000)
     for name, engine in (("openai/gpt-4o-mini", Engine()), ("gemini/gemini-2.5-pro", long)):
-        lm = recorded(dspy.LM(name, engine=engine, cache=False), "teacher", "compile", of)
+        lm = RecordedLM(dspy.LM(name, engine=engine, cache=False), "teacher", "compile", of)
         lm("a"), lm("b")
     mini, pro = 10 * 0.15e-6 + 2 * 0.6e-6, 150_000 * 1.25e-6 + 2 * 10e-6  # the latter dearer from 200,000 tokens on
-    assert of.usage("compile")["teacher"].cost_usd == pytest.approx(2 * mini + 2 * pro)
-    assert of.usage("compile")["student"].cost_usd == 0.0
+    assert of.usage("compile", "teacher").cost_usd == pytest.approx(2 * mini + 2 * pro)
+    assert of.usage("compile", "student").cost_usd == 0.0
 
 
 def test_calls_side_by_side_are_all_counted(tmp_path):
@@ -221,7 +243,7 @@ def test_calls_side_by_side_are_all_counted(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(lines(tmp_path)) == of.usage("compile")["student"].calls == 80
+    assert len(lines(tmp_path)) == of.usage("compile", "student").calls == 80
     assert sorted(seen) == [("compile", count) for count in range(1, 81)]
 
 
@@ -229,7 +251,7 @@ def test_a_request_object_is_on_record(tmp_path):
     of = recorder(tmp_path)
     reply = model(of)(Request(model="tiny", messages=(Message.user("a"),)))
     assert isinstance(reply, Response)
-    assert of.usage("compile")["student"].calls == 1
+    assert of.usage("compile", "student").calls == 1
 
 
 def test_calls_side_by_side_do_not_go_beyond_the_cap(tmp_path):
@@ -260,7 +282,7 @@ def test_threads_that_an_optimizer_leaves_behind_ask_nothing_and_count_as_compil
     with pytest.raises(CapReached):
         student("b")
     model(of, engine=engine, phase="test")("c")
-    assert [of.usage(phase)["student"].calls for phase in ("compile", "test")] == [1, 1]
+    assert [of.usage(phase, "student").calls for phase in ("compile", "test")] == [1, 1]
 
 
 def test_a_question_that_stands_twice_costs_twice(tmp_path, cold):
@@ -271,18 +293,18 @@ def test_a_question_that_stands_twice_costs_twice(tmp_path, cold):
         testing(text)
     assert engine.asked == 2
     assert of.per_question(3).calls == 1.0
-    assert of.usage("compile")["student"].calls == 1
+    assert of.usage("compile", "student").calls == 1
 
 
 def test_identical_requests_side_by_side_count_alike_after_an_interruption(tmp_path, cold):
     of = recorder(tmp_path)
     uncached, cached = (model(of, cache=cache) for cache in (False, True))
     uncached("a"), cached("a")  # as two threads that both find nothing in the cache
-    assert of.usage("compile")["student"].calls == 2
+    assert of.usage("compile", "student").calls == 2
     again = recorder(tmp_path)
     second = model(again, cache=True)
     second("a"), second("a"), second("a")
-    assert again.usage("compile")["student"].calls == 2
+    assert again.usage("compile", "student").calls == 2
 
 
 def test_what_an_optimizer_asks_in_vain_is_its_own_fault(tmp_path):

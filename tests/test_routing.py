@@ -12,12 +12,13 @@ import pytest
 from pydantic import ValidationError
 from scripted import ScriptedEngine, scripted
 
-from pld_dspy.embedders import tfidf
 from pld_dspy.errors import PLDError
+from pld_dspy.models.embedders import embedder as by_name
+from pld_dspy.models.embedders import saved_name, tfidf
+from pld_dspy.models.sentence_embedder import SentenceEmbedder
 from pld_dspy.rules import RuleSet
-from pld_dspy.sentences import SentenceEmbedder
 from pld_dspy.student import routing as module
-from pld_dspy.student.routing import RoutedPredict, Routing, route, routed_by_state, saved_name
+from pld_dspy.student.routing import RoutedPredict, Routing, route, routed_by_state
 
 TASK = "Answer the question."
 RULES = (
@@ -338,17 +339,22 @@ def test_a_whole_program_is_saved_with_its_routing(lm, tmp_path, embedder):
     assert asked(lm, loaded, RIVERS) == [RULES[2]]
 
 
-def test_a_file_holds_neither_weights_nor_keys(tmp_path):
+def test_a_file_holds_neither_weights_nor_keys(tmp_path, monkeypatch):
     local = predictor(1, SentenceEmbedder(str(tmp_path)))
     assert local.routing.embedder == f"hf:{tmp_path}"
     loaded = cloudpickle.loads(cloudpickle.dumps(local))._index.embedder
     assert isinstance(loaded, SentenceEmbedder)
     assert loaded.model == str(tmp_path)
-    keyed = predictor(1, dspy.Embedder("openai/tiny", api_key="secret"))
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("PLD_EMBEDDER_API_KEY", "secret")
+    keyed = predictor(1, by_name("openai/tiny"))
     assert b"secret" not in cloudpickle.dumps(keyed)
     assert "secret" not in json.dumps(keyed.dump_state())
-    with pytest.raises(PLDError, match="that no file should hold"):
-        cloudpickle.dumps(predictor(1, dspy.Embedder("openai/tiny", api_base="http://localhost:1", api_key="secret")))
+    addressed = predictor(1, by_name("openai/tiny", "http://localhost:1"))
+    assert "secret" not in json.dumps(addressed.dump_state())
+    for holds_a_key in (addressed, predictor(1, dspy.Embedder("openai/tiny", api_key="secret"))):
+        with pytest.raises(PLDError, match="that no file should hold"):
+            cloudpickle.dumps(holds_a_key)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda program: program.deepcopy(), lambda p: p.reset_copy()])
@@ -367,12 +373,24 @@ def test_an_embedder_that_no_name_describes_cannot_be_saved(tmp_path, embedder):
         routed.save(tmp_path / "program.json")
 
 
+def test_an_embedder_of_one_s_own_that_has_a_name_is_given_again(lm):
+    own = Counting()
+    own.name = "mine"
+    state = predictor(1, own).dump_state()
+    assert state["routing"]["embedder"] == "mine"
+    with pytest.raises(PLDError, match="no embedder 'mine'"):
+        routed_by_state(dspy.Predict("question -> answer"), state)
+    fresh = routed_by_state(dspy.Predict("question -> answer"), state, own)
+    fresh.load_state(state)
+    assert asked(lm, fresh, PLANTS) == [RULES[1]]
+
+
 def test_an_embedder_behind_an_address_is_given_again(lm):
-    hosted, small = (dspy.Embedder(f"openai/{name}", api_base="http://localhost:1") for name in ("tiny", "small"))
+    hosted, small = (by_name(f"openai/{name}", "http://localhost:1") for name in ("tiny", "small"))
     state = predictor(1, hosted).dump_state()
     assert "localhost" not in json.dumps(state)
     program = dspy.Predict("question -> answer")
-    for embedder in (None, tfidf, dspy.Embedder("openai/tiny"), small):
+    for embedder in (None, tfidf, by_name("openai/tiny"), small):
         with pytest.raises(PLDError, match=r"^server:openai/tiny is at an address that is not saved"):
             routed_by_state(program, state, embedder)
     fresh = routed_by_state(program, state, hosted)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from pld_dspy.datasets import load
+from pld_dspy.datasets.sample import SIZES, sample_folder, write_sample
 from pld_dspy.errors import PLDError
-from pld_dspy.rehearsal.sample import SIZES, sample_folder, write_sample
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 import io
 import json
 import math
+from importlib.metadata import EntryPoint
 
 import dspy
 import pytest
@@ -9,9 +10,9 @@ from rich.console import Console
 from scripted import scripted
 
 from pld_dspy.errors import PLDError
-from pld_dspy.experiment import Task, load_program, load_task
+from pld_dspy.experiment.compiling import Task, load_program, load_task
 from pld_dspy.experiment.scoring import score
-from pld_dspy.metrics import overlap_scores
+from pld_dspy.metrics import L3Score, Measure, MeasureScores, TextMeasure, measure, rouge_l
 from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.report.tables import score_table
 
@@ -70,7 +71,7 @@ def student():
 
 def test_scores_with_the_benchmarks_table_and_a_judge(tmp_path):
     lm, judging = student(), judge()
-    found = score(task(), "test", lm, judge=judging, log_dir=tmp_path / "run")
+    found = score(task(), "test", lm, measures=[L3Score(judging)], log_dir=tmp_path / "run")
     assert (found.n, found.errors, found.score, found.modality) == (4, 1, 0.5, "caption")
     everything = found.breakdown.groups[-1]
     assert everything.name == "all"
@@ -102,33 +103,77 @@ def test_a_second_call_goes_on_in_the_folder_and_another_student_does_not(tmp_pa
 def test_a_judge_without_log_probabilities_is_refused_before_the_student_is_asked():
     lm = student()
     with pytest.raises(PLDError, match="The judge judge returned 0 log-probabilities"):
-        score(task(), "test", lm, judge=judge(logprobs=False))
+        score(task(), "test", lm, measures=[L3Score(judge(logprobs=False))])
     assert lm.engine.prompts == []
 
 
 def test_measures_that_are_not_there_are_refused_before_the_student_is_asked(monkeypatch):
     lm = student()
-    with pytest.raises(PLDError, match="no overlap measure bleu"):
-        score(task(), "test", lm, overlap=["bleu"])
     monkeypatch.setenv("PATH", "")
     with pytest.raises(PLDError, match="need a Java runtime"):
-        score(task(), "test", lm, overlap=["rouge_l"])
+        score(task(), "test", lm, measures=[measure("rouge_l")])
     assert lm.engine.prompts == []
 
 
 def test_overlap_measures_stand_in_the_table():
-    found = score(task(), "test", student(), overlap=["rouge_l", "meteor"])
+    found = score(task(), "test", student(), measures=[measure("rouge_l")])
     said, gold = ["method 0", "method 1", "no idea", ""], [f"method {i}" for i in range(4)]
-    expected = overlap_scores(said, gold, measures=["rouge_l", "meteor"])
-    assert found.breakdown.groups[-1].scores["ROUGE-L"] == pytest.approx(expected["rouge_l"].corpus)
-    assert found.breakdown.overall == {"METEOR of the set": pytest.approx(expected["meteor"].corpus)}
+    assert found.breakdown.columns["ROUGE-L"] == rouge_l(said, gold).examples
 
 
-def test_a_program_without_a_table_gets_its_score():
+class Words(Measure):
+    """What somebody else may add: it counts words, and needs a dictionary."""
+
+    heading = "words"
+    dictionary = True
+
+    def check(self, examples, runner):
+        if not self.dictionary:
+            raise PLDError("words needs a dictionary.")
+
+    def score(self, examples, answers, runner):
+        counts = [float(len((answer or "").split())) for answer in answers]
+        return MeasureScores(counts, overall=sum(counts))
+
+
+def test_a_measure_of_ones_own_stands_in_the_table_and_says_early_what_it_lacks(tmp_path):
+    found = score(task(), "test", student(), measures=[Words()], log_dir=tmp_path / "run")
+    assert found.breakdown.columns["words"] == [2.0, 2.0, 2.0, 0.0]
+    assert found.breakdown.overall == {"words of the set": 6.0}
+    assert json.loads((tmp_path / "run/measures.json").read_text())["p/0"]["words"] == 2.0
+    lacking, lm = Words(), student()
+    lacking.dictionary = False
+    with pytest.raises(PLDError, match="needs a dictionary"):
+        score(task(), "test", lm, measures=[lacking])
+    assert lm.engine.prompts == []
+
+
+def test_an_installed_package_adds_a_measure_by_name(monkeypatch):
+    entry = EntryPoint("words", f"{__name__}:WORDS", "pld_dspy.measures")
+    monkeypatch.setattr("pld_dspy.plugins.entry_points", lambda group: [entry] if group == entry.group else [])
+    assert measure("words") is WORDS
+    with pytest.raises(PLDError, match="no measure 'bleu'; there are: rouge_l, meteor, cider, words"):
+        measure("bleu")
+
+
+WORDS = Words()
+
+
+def test_gold_answers_are_missed_before_the_student_is_asked():
+    lm, unlabelled = student(), task()
+    del unlabelled.examples["test"][3]["answer"]
+    with pytest.raises(PLDError, match="Example p/3 has no label `answer`"):
+        score(unlabelled, "test", lm, measures=[TextMeasure("same", lambda answers, gold: MeasureScores([]))])
+    assert lm.engine.prompts == []
+
+
+def test_a_program_without_a_table_gets_its_score_and_measures():
     program = dspy.Predict("question -> answer")
     examples = [dspy.Example(question="Which method is number 0?", answer="method 0").with_inputs("question")]
     found = score(Task("mine", "here", program, {"test": examples}), "test", student())
     assert (found.score, found.breakdown) == (1.0, None)
+    measured = score(Task("mine", "here", program, {"test": examples}), "test", student(), measures=[Words()])
+    assert measured.breakdown.groups[-1].scores == {"score": 1.0, "words": 2.0}
     console = Console(file=io.StringIO(), width=100)
     console.print(score_table(found))
     title, *_ = shown = console.file.getvalue().splitlines()
@@ -193,7 +238,7 @@ def test_halves_of_characters_in_a_reply_are_kept_from_files(tmp_path):
 
 
 def test_the_calls_of_another_judge_are_not_counted_as_this_ones(tmp_path):
-    score(task(), "test", student(), judge=judge(), log_dir=tmp_path / "run")
+    score(task(), "test", student(), measures=[L3Score(judge())], log_dir=tmp_path / "run")
     other = dspy.LM("other", engine=JudgingEngine(), cache=False)
-    found = score(task(), "test", student(), judge=other, log_dir=tmp_path / "run")
+    found = score(task(), "test", student(), measures=[L3Score(other)], log_dir=tmp_path / "run")
     assert found.usage["judge"].calls == len(other.engine.prompts) == 4

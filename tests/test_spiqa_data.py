@@ -144,7 +144,7 @@ def test_descriptions_follow_their_captions(tmp_path):
         assert example.captions == ["Figure 1\nseen: 1-Figure1-1.png", "Table 1\nseen: 2-Table1-1.png"]
     assert asked == [[f"{PAPER}/11"] * 2 + [f"{PAPER}/12"] * 2], "one call"
     with pytest.raises(PLDError, match="something that describes"):
-        load_spiqa(tmp_path, "test-B", modality="describe+text")
+        load("spiqa", "test-B", tmp_path, modality="describe+text")
 
 
 def test_the_text_of_a_paper_is_read_from_its_file(tmp_path):

@@ -10,8 +10,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from pld_dspy.optimizers.results import PairedTest, Row
-from pld_dspy.optimizers.statistics import corrected, interval, paired_test, pareto_front
+from pld_dspy.optimizers.results import Row
+from pld_dspy.optimizers.statistics import on_front, paired_test, paired_tests, with_tests
 from pld_dspy.statistics import holm
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -60,7 +60,8 @@ def test_several_seeds_are_tested_by_the_signs_of_the_questions_means():
 def test_only_seeds_that_both_have_are_compared():
     found = paired_test({0: [1.0, 0.0], 1: [1.0, 1.0]}, {1: [1.0, 1.0], 2: [0.0, 0.0]})
     assert found.difference == 0.0
-    assert paired_test({0: [1.0]}, {1: [1.0]}) is None
+    apart = [Row(optimizer=name, title="", settings="", results=[], scores={n: [1.0]}) for n, name in enumerate("ab")]
+    assert paired_tests("a", apart) == {}
 
 
 def test_the_difference_has_scipys_bootstrap_interval():
@@ -104,21 +105,32 @@ def test_a_real_difference_is_found():
     assert paired_test(before, after).p_value < 0.001
 
 
+def row(name, *scores):
+    return Row(optimizer=name, title="", settings="", results=[], scores=dict(enumerate(scores)))
+
+
 def test_tests_are_corrected_together_and_keep_their_names():
-    tests = {name: _test(p) for name, p in (("a", 0.04), ("b", 0.01))}
-    assert {name: test.p_holm for name, test in corrected(tests).items()} == pytest.approx({"a": 0.04, "b": 0.02})
-    assert corrected({}) == {}
+    rows = [row("reference", [0.0] * 8), row("a", [1.0] * 6 + [0.0] * 2), row("absent"), row("b", [1.0] * 8)]
+    tests = paired_tests("reference", rows)
+    assert {name: test.p_value for name, test in tests.items()} == pytest.approx({"a": 2 / 2**6, "b": 2 / 2**8})
+    assert {name: test.p_holm for name, test in tests.items()} == pytest.approx({"a": 2 / 2**6, "b": 2 * 2 / 2**8})
+    assert paired_tests("absent", rows) == paired_tests("another", rows) == {}
 
 
 def test_the_interval_is_over_questions_and_none_where_all_score_the_same():
-    assert interval({0: [1.0, 1.0], 1: [1.0, 1.0]}) is None
-    assert interval({0: [1.0, 0.0], 1: [0.0, 1.0]}) is None  # each question's mean is a half
-    low, high = interval({0: [1.0] * 60 + [0.0] * 40})
+    def interval(*scores):
+        (complete,) = with_tests([row("a", *scores)])
+        return complete.low, complete.high
+
+    assert interval() == (None, None)
+    assert interval([1.0, 1.0], [1.0, 1.0]) == (None, None)
+    assert interval([1.0, 0.0], [0.0, 1.0]) == (None, None)  # each question's mean is a half
+    low, high = interval([1.0] * 60 + [0.0] * 40)
     assert 0.48 < low < 0.6 < high < 0.72
 
 
 def test_the_front_holds_what_nothing_beats():
-    def row(name, score, tokens):
+    def scored(name, score, tokens):
         question = {"calls": 1, "prompt_tokens": tokens, "completion_tokens": 1, "images": 0, "seconds": 1}
         result = {
             "optimizer": name, "title": name, "seed": 0, "score": score, "n": 1, "errors": 0, "settings": "",
@@ -130,10 +142,6 @@ def test_the_front_holds_what_nothing_beats():
             {"optimizer": name, "title": name, "settings": "", "results": [result], "score": score}
         )
 
-    rows = [row("cheap", 0.4, 100), row("good", 0.8, 900), row("worse", 0.3, 100), row("dear", 0.8, 1000)]
-    rows += [row("as good", 0.8, 900), Row(optimizer="absent", title="", settings="", results=[])]
-    assert pareto_front(rows) == {"cheap", "good", "as good"}
-
-
-def _test(p_value: float) -> PairedTest:
-    return PairedTest(difference=0.1, low=0, high=0.2, better=2, worse=1, p_value=p_value, p_holm=p_value)
+    rows = [scored("cheap", 0.4, 100), scored("good", 0.8, 900), scored("worse", 0.3, 100), scored("dear", 0.8, 1000)]
+    rows += [scored("as good", 0.8, 900), Row(optimizer="absent", title="", settings="", results=[])]
+    assert on_front(rows) == {"cheap", "good", "as good"}

@@ -49,11 +49,11 @@ def test_a_stored_study_only_adds_what_is_missing(storage):
 def test_a_study_that_was_stopped_ends_as_it_would_have_without_the_stop(storage, after, monkeypatch):
     measured = []
 
-    def stopping(*arguments):
+    def stopping(*arguments, **named):
         measured.append(1)
         if len(measured) == after + 1:
             raise KeyboardInterrupt
-        return measure(*arguments)
+        return measure(*arguments, **named)
 
     monkeypatch.setattr(search, "measure", stopping)
     with pytest.raises(KeyboardInterrupt):

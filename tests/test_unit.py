@@ -12,9 +12,9 @@ from scripted import ScriptedEngine, examples
 
 from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task
-from pld_dspy.optimizers.registry import CannotRun, Optimizer
-from pld_dspy.optimizers.unit import Unit
-from pld_dspy.student.evaluation import program_fingerprint
+from pld_dspy.identity import program_fingerprint
+from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer
+from pld_dspy.optimizers.unit import read_answers, read_prompts, run_unit, unit_folder
 
 
 def task() -> Task:
@@ -45,9 +45,12 @@ def asking(job):
 
 
 def run(folder, compile=told, name="told", seed=0, student=None, teacher=None, cap=100):
-    unit = Unit(name, seed, folder)
-    lms = {"student_lm": student or says(), "teacher_lm": teacher or says("hm")}
-    return unit, unit.run(Optimizer("Told", "None.", compile), task(), **lms, num_threads=1, max_lm_calls=cap)
+    """The unit's folder and its result."""
+    asked, unit = task(), unit_folder(folder, name, seed)
+    models = student or says(), teacher or says("hm")
+    splits = asked.examples["train"], asked.examples["val"]
+    job = Job(asked.program, *splits, asked.metric, *models, seed, num_threads=1, max_lm_calls=cap, folder=unit)
+    return unit, run_unit(name, Optimizer("Told", "None.", compile), job, asked, lambda phase, count: None)
 
 
 def test_a_unit_compiles_tests_and_leaves_its_files(tmp_path):
@@ -57,18 +60,16 @@ def test_a_unit_compiles_tests_and_leaves_its_files(tmp_path):
     assert result.question.calls == 1.0
     assert result.question.completion_tokens == 7.0
     assert not result.capped
-    files = {path.name for path in unit.folder.iterdir()}
+    files = {path.name for path in unit.iterdir()}
     assert {"calls.jsonl", "answers.jsonl", "told.json", "program.json", "log.txt"} <= files
-    assert [answer.score for answer in unit.answers()] == [1.0] * 4
-    assert unit.told().prompts[0].instructions == "Say yes."
-    unit.finish()
-    assert not (unit.folder / "cache").exists()
+    assert [answer.score for answer in read_answers(unit, 4)] == [1.0] * 4
+    assert read_prompts(unit).prompts[0].instructions == "Say yes."
 
 
 def test_the_program_that_it_writes_loads(tmp_path):
     unit, result = run(tmp_path)
     loaded = task().program
-    loaded.load(unit.folder / "program.json")
+    loaded.load(unit / "program.json")
     assert program_fingerprint(loaded) == result.program
 
 
@@ -128,7 +129,7 @@ def test_what_it_prints_goes_to_a_file_also_afterwards(tmp_path, capsys):
         return told(job)
 
     unit, _ = run(tmp_path, noisy)
-    assert (unit.folder / "log.txt").read_text() == "printed\nlogged\n"
+    assert (unit / "log.txt").read_text() == "printed\nlogged\n"
     assert capsys.readouterr() == ("", "")
     log.warning("later")
     assert capsys.readouterr().err == "later\n"
@@ -269,7 +270,7 @@ def test_the_seconds_of_an_interrupted_compile_are_in_those_of_the_whole(tmp_pat
     models = {"student": says(cache=True), "teacher": says(cache=True)}
     unit, result = run(tmp_path, asking, **models)
     assert result.seconds < 60
-    path = unit.folder / "calls.jsonl"
+    path = unit / "calls.jsonl"
     path.write_text(re.sub(r'"at":[0-9.]+', '"at":500.0', path.read_text()))
     _, resumed = run(tmp_path, asking, **models)
     assert 500 <= resumed.seconds < 560

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
 from pld_dspy.datasets.describe import Describer, described_by, read_by_ocr
-from pld_dspy.embedders import Embedder, embedder
 from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task, load_task
 from pld_dspy.experiment.plan import StandIn
 from pld_dspy.models import language_model, simulated
+from pld_dspy.models.embedders import Embedder, embedder
 from pld_dspy.run import Budget, Runner, Usage
 from pld_dspy.settings import parse_settings
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
+from pld_dspy import metrics
 from pld_dspy.cli import options as opt
 from pld_dspy.cli.arguments import Describing, embedder_model, resumable, show, student_model, task_of
 from pld_dspy.experiment import load_program
@@ -34,7 +35,11 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Score a student, as it comes or compiled."""
     student_lm = student_model(student, student_api_base, student_setting, seed)
-    judge_lm = language_model("judge", judge, judge_api_base, judge_setting or (), seed) if judge else None
+    measures = [metrics.measure(name) for name in measure or ()]
+    if bertscore:
+        measures.append(metrics.bertscore_by(bertscore))
+    if judge:
+        measures.append(metrics.L3Score(language_model("judge", judge, judge_api_base, judge_setting or (), seed)))
     describing = Describing(describer, describer_api_base, log_dir or Path("runs/evaluation"), num_threads)
     figures = (modality, bad_images, describing.describe)
     task = task_of(program, data, {split: test}, seed, program_setting, data_setting, *figures)
@@ -43,7 +48,6 @@ def evaluate(
     with resumable(log_dir):
         scores = score(
             replace(task, usage=describing.usage()), split, student_lm,
-            judge=judge_lm, overlap=measure or (), bertscore_model=bertscore,
-            log_dir=log_dir, num_threads=num_threads, display_progress=True,
+            measures=measures, log_dir=log_dir, num_threads=num_threads, display_progress=True,
         )  # fmt: skip
     show(scores, tables.score_table, json)

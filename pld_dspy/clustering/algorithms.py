@@ -1,12 +1,15 @@
 """The clustering algorithms of the search: what each may be given, and how it clusters points."""
 
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pld_dspy.clustering.points import Points
+from pld_dspy.errors import PLDError
+from pld_dspy.plugins import named
 
 if TYPE_CHECKING:
     import optuna
@@ -15,16 +18,21 @@ if TYPE_CHECKING:
     Suggest = Callable[[Trial, Points, int], dict[str, Any]]
 
 
-class Algorithm(NamedTuple):
-    """One way of clustering.
+@dataclass(frozen=True)
+class Algorithm:
+    """One way of clustering. Another package adds its own by an entry point in the group `pld_dspy.algorithms`.
 
-    `suggest` draws parameters for points and the most clusters that are wanted; `labels` gives each point an int, -1
-    for noise; `start` is what a search tries first, in the names of `suggest`.
+    Attributes:
+        name: what a search calls it.
+        suggest: draws parameters for points and the most clusters that are wanted.
+        labels: gives each point an int, -1 for noise, by the parameters and a seed.
+        start: what a search tries first, in the names of `suggest`.
     """
 
-    suggest: "Suggest"
-    labels: Callable[[Points, dict[str, Any], int], np.ndarray]
-    start: Callable[[Points, int], dict[str, Any]]
+    name: str
+    suggest: "Suggest" = field(repr=False)
+    labels: Callable[[Points, dict[str, Any], int], np.ndarray] = field(repr=False)
+    start: Callable[[Points, int], dict[str, Any]] = field(repr=False)
 
 
 def dbscan(points: Points, params: dict[str, Any], seed: int = 0) -> np.ndarray:
@@ -80,34 +88,58 @@ def _few(points: Points, most: int) -> int:
     return max(2, min(most, _half(points)))
 
 
-ALGORITHMS = {
-    "average": Algorithm(
-        lambda trial, points, most: {"n_clusters": trial.suggest_int("average_n_clusters", 2, _half(points), log=True)},
-        average,
-        lambda points, most: {"average_n_clusters": max(2, len(points) // 8)},
-    ),
-    "dbscan": Algorithm(
-        lambda trial, points, most: {
-            "eps": trial.suggest_float("dbscan_eps", 0.01 * points.radius, points.radius),
-            "min_samples": trial.suggest_int("dbscan_min_samples", 2, 10),
-        },
-        dbscan,
-        lambda points, most: {"dbscan_eps": 0.5 * points.radius, "dbscan_min_samples": 2},
-    ),
-    "hdbscan": Algorithm(
-        lambda trial, points, most: {
-            "min_cluster_size": trial.suggest_int("hdbscan_min_cluster_size", 2, min(10, _half(points))),
-            "min_samples": trial.suggest_int("hdbscan_min_samples", 1, min(10, _half(points))),
-            "cluster_selection_method": trial.suggest_categorical("hdbscan_selection", ["eom", "leaf"]),
-        },
-        hdbscan,
-        lambda points, most: {"hdbscan_min_cluster_size": 2, "hdbscan_min_samples": 1, "hdbscan_selection": "eom"},
-    ),
-    "kmeans": Algorithm(
-        lambda trial, points, most: {
-            "n_clusters": trial.suggest_int("kmeans_n_clusters", 2, _few(points, most), log=True)
-        },
-        kmeans,
-        lambda points, most: {"kmeans_n_clusters": _few(points, most)},
-    ),
-}
+_AVERAGE = Algorithm(
+    "average",
+    lambda trial, points, most: {"n_clusters": trial.suggest_int("average_n_clusters", 2, _half(points), log=True)},
+    average,
+    lambda points, most: {"average_n_clusters": max(2, len(points) // 8)},
+)
+_DBSCAN = Algorithm(
+    "dbscan",
+    lambda trial, points, most: {
+        "eps": trial.suggest_float("dbscan_eps", 0.01 * points.radius, points.radius),
+        "min_samples": trial.suggest_int("dbscan_min_samples", 2, 10),
+    },
+    dbscan,
+    lambda points, most: {"dbscan_eps": 0.5 * points.radius, "dbscan_min_samples": 2},
+)
+_HDBSCAN = Algorithm(
+    "hdbscan",
+    lambda trial, points, most: {
+        "min_cluster_size": trial.suggest_int("hdbscan_min_cluster_size", 2, min(10, _half(points))),
+        "min_samples": trial.suggest_int("hdbscan_min_samples", 1, min(10, _half(points))),
+        "cluster_selection_method": trial.suggest_categorical("hdbscan_selection", ["eom", "leaf"]),
+    },
+    hdbscan,
+    lambda points, most: {"hdbscan_min_cluster_size": 2, "hdbscan_min_samples": 1, "hdbscan_selection": "eom"},
+)
+_KMEANS = Algorithm(
+    "kmeans",
+    lambda trial, points, most: {"n_clusters": trial.suggest_int("kmeans_n_clusters", 2, _few(points, most), log=True)},
+    kmeans,
+    lambda points, most: {"kmeans_n_clusters": _few(points, most)},
+)
+ALGORITHMS = {one.name: one for one in (_AVERAGE, _DBSCAN, _HDBSCAN, _KMEANS)}
+
+
+def algorithms_of(chosen: Sequence[str | Algorithm]) -> dict[str, Algorithm]:
+    """Algorithms by their names.
+
+    Args:
+        chosen: algorithms, or names of those here or of other packages' entry points.
+
+    Raises:
+        PLDError: it is no list of algorithms that there are, or two have the same name.
+    """
+    if not isinstance(chosen, Sequence) or isinstance(chosen, str) or not chosen:
+        raise PLDError(f"The algorithms are a list of some of {', '.join(ALGORITHMS)}, not {chosen!r}.")
+    algorithms = [
+        named("algorithms", one, ALGORITHMS, "clustering algorithm") if isinstance(one, str) else one for one in chosen
+    ]
+    for one in algorithms:
+        if not isinstance(one, Algorithm):
+            raise PLDError(f"{one!r} is no clustering algorithm: give a name or a pld_dspy.clustering.Algorithm.")
+    by_name = {one.name: one for one in algorithms}
+    if len(by_name) < len(algorithms):
+        raise PLDError(f"Two of the algorithms have the same name: {', '.join(one.name for one in algorithms)}.")
+    return by_name

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, reason
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -28,7 +27,7 @@ class Points:
     """Unit vectors that stand for one or more embeddings each.
 
     `vectors` is m x d float32, `weights` m ints: how many embeddings each stands for, `inverse` n ints: which point
-    stands for each embedding.
+    stands for each embedding, -1 where none does.
     """
 
     vectors: np.ndarray
@@ -77,15 +76,15 @@ class Points:
         return average_linkage(distances, self.weights)
 
     def spread(self, labels: np.ndarray) -> np.ndarray:
-        """Labels of the points as labels of the embeddings."""
-        return labels[self.inverse]
+        """Labels of the points as labels of the embeddings; what no point stands for is noise, -1."""
+        return np.append(labels, -1)[self.inverse]
 
 
 def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     """Reduce embeddings, and gather those that are equal, or very many, into weighted points.
 
     Args:
-        embeddings: n x d unit rows.
+        embeddings: n x d rows of length one, or zero: no point stands for those.
         reduction: one of `REDUCTIONS`, or an object with scikit-learn's `fit_transform`.
         seed: of the reduction, and of which embeddings the groups form around.
 
@@ -95,7 +94,10 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     """
     from scipy.sparse import csr_array
 
-    distinct, inverse, counts = np.unique(embeddings, axis=0, return_inverse=True, return_counts=True)
+    inverse, somewhere = np.full(len(embeddings), -1), embeddings.any(axis=1)
+    distinct, inverse[somewhere], counts = np.unique(
+        embeddings[somewhere], axis=0, return_inverse=True, return_counts=True
+    )
     vectors = reduced(distinct, reduction, seed)
     if len(vectors) <= MOST_POINTS:
         return Points(vectors, counts, inverse)
@@ -106,7 +108,7 @@ def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
     weights = np.bincount(nearest, counts, minlength=MOST_POINTS).astype(int)
     kept = np.flatnonzero(weights)  # two centres may have become one vector in the reduction
     number = np.searchsorted(kept, nearest)
-    return Points(unit(members @ vectors)[kept], weights[kept], number[inverse])
+    return Points(unit(members @ vectors)[kept], weights[kept], np.append(number, -1)[inverse])
 
 
 def _centres(vectors: np.ndarray, seed: int) -> np.ndarray:
@@ -130,17 +132,17 @@ def reduced(vectors: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
         PLDError: there is no such reduction, its package is not installed, or it fails.
     """
     check_reduction(reduction)
-    if len(vectors) < 2 or (isinstance(reduction, str) and reduction == "none"):
+    if len(vectors) < 2 or reduction == "none":
         return vectors
     # Each distinct vector counts once: a frequent one would else be the mean, and its opposite common to all others.
     centred = vectors - vectors.mean(axis=0)
-    if isinstance(reduction, str) and (reduction == "centre" or len(vectors) <= UMAP_NEIGHBOURS):
+    if reduction == "centre" or (isinstance(reduction, str) and len(vectors) <= UMAP_NEIGHBOURS):
         return unit(centred)
-    transformer = _transformer(reduction, vectors.shape, seed) if isinstance(reduction, str) else reduction
+    transformer = _transformer(reduction, vectors.shape, seed)
     try:
         fewer = np.asarray(transformer.fit_transform(centred), dtype=np.float32)
     except Exception as error:  # a transformer is anybody's code
-        raise PLDError(f"{transformer} cannot reduce {len(vectors)} embeddings: {shortened(error)}.") from error
+        raise PLDError(f"{transformer} cannot reduce {len(vectors)} embeddings: {reason(error)}.") from error
     if fewer.ndim != 2 or len(fewer) != len(vectors) or not np.isfinite(fewer).all():
         shape = f"an array of shape {fewer.shape}"
         raise PLDError(f"{transformer} must make {len(vectors)} rows of finite numbers of the embeddings, not {shape}.")
@@ -165,11 +167,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows scaled to length one; zero rows stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
-
-
-def shortened(error: Exception) -> str:
-    """What an error of anybody's code says, as the end of a sentence."""
-    return shorten(str(error) or type(error).__name__, 200, placeholder="…").rstrip(".")
 
 
 def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -231,11 +228,13 @@ def _distances(vectors: np.ndarray, to: np.ndarray | None = None) -> Iterator[np
     yield from Parallel(n_jobs=-1, prefer="threads", return_as="generator")(delayed(block)(start) for start in starts)
 
 
-def _transformer(reduction: str, shape: tuple[int, ...], seed: int) -> Any:
+def _transformer(reduction: Any, shape: tuple[int, ...], seed: int) -> Any:
     if reduction == "pca":
         from sklearn.decomposition import PCA
 
         return PCA(min(64, *shape), random_state=seed)
-    from umap import UMAP
+    if reduction == "umap":
+        from umap import UMAP
 
-    return UMAP(n_neighbors=UMAP_NEIGHBOURS, n_components=10, metric="cosine", random_state=seed, n_jobs=1)
+        return UMAP(n_neighbors=UMAP_NEIGHBOURS, n_components=10, metric="cosine", random_state=seed, n_jobs=1)
+    return reduction

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pld_dspy.clustering.points import Points
+from pld_dspy.clustering.points import Points, unit
 
 
 class Quality(NamedTuple):
@@ -47,7 +47,9 @@ def tidy(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return rank[labels]
 
 
-def measure(points: Points, labels: np.ndarray, max_clusters: int, rows: np.ndarray | None = None) -> Quality:
+def measure(
+    points: Points, labels: np.ndarray, max_clusters: int, rows: np.ndarray | None = None, n: int | None = None
+) -> Quality:
     """Measure a clustering.
 
     The mean cosine distance of a unit vector to a cluster is one minus its product with the cluster's mean, so that the
@@ -58,16 +60,17 @@ def measure(points: Points, labels: np.ndarray, max_clusters: int, rows: np.ndar
         labels: m ints as `tidy` gives them.
         max_clusters: clusters that the prompt can hold, the biggest first.
         rows: the points whose silhouettes are taken; by default all.
+        n: the embeddings of which there are shares; by default those that points stand for.
     """
-    n, clusters = max(1, points.weights.sum()), int(labels.max(initial=-1)) + 1
+    n, clusters = points.weights.sum() if n is None else n, int(labels.max(initial=-1)) + 1
     sizes = np.bincount(labels[labels >= 0], points.weights[labels >= 0], minlength=clusters)
-    kept = sizes[:max_clusters] / n
+    kept = sizes[:max_clusters] / max(1, n)
     rows = np.arange(len(points)) if rows is None else rows
     held = np.where(labels < max_clusters, labels, -1)
     return Quality(
         clusters=clusters,
         silhouette=float(silhouette(points.vectors, held, rows).mean()) if len(rows) else 0.0,
-        noise=max(0.0, float(1 - kept.sum())) if len(rows) else 0.0,
+        noise=max(0.0, float(1 - kept.sum())) if n else 0.0,
         concentration=float((kept**2).sum()),
         biggest=float(kept.max(initial=0)),
     )
@@ -102,3 +105,14 @@ def centres(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     sums = csr_array((np.ones(len(rows), dtype=np.float32), (labels[rows], rows)), shape=shape) @ vectors
     sizes = np.bincount(labels[rows], minlength=shape[0])
     return sums / sizes[:, None].astype(np.float32), sizes
+
+
+def cloud_like(points: Points, seed: int) -> Points:
+    """As many points from a Gaussian with the same covariance: a cloud without groups, where there is nothing to find.
+
+    Comparing with such a cloud is the idea of the gap statistic: Tibshirani, Walther & Hastie, 2001.
+    """
+    rng = np.random.default_rng(seed)
+    centred = points.vectors - points.vectors.mean(axis=0)
+    vectors = unit(rng.standard_normal((len(points), len(points)), dtype=np.float32) @ centred)
+    return Points(vectors, np.ones_like(points.weights), np.arange(len(vectors)))

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pld_dspy.clustering.algorithms import ALGORITHMS
+from pld_dspy.clustering.algorithms import ALGORITHMS, Algorithm, algorithms_of
 from pld_dspy.clustering.noise import second_look
-from pld_dspy.clustering.points import Points, check_reduction, points_of, shortened, unit
-from pld_dspy.clustering.quality import Quality, measure, tidy
-from pld_dspy.clustering.structure import cloud_like
+from pld_dspy.clustering.points import Points, check_reduction, points_of, unit
+from pld_dspy.clustering.quality import Quality, cloud_like, measure, tidy
 from pld_dspy.clustering.studies import open_study, opened, run_trials
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, reason
 from pld_dspy.settings import worded
 
 if TYPE_CHECKING:
     import optuna
     from sklearn.base import ClusterMixin
 
-    Trial = optuna.Trial | optuna.trial.FrozenTrial | optuna.trial.FixedTrial
+    from pld_dspy.clustering.algorithms import Trial
 
 log = logging.getLogger(__name__)
 
@@ -69,26 +68,13 @@ class Clustering:
         text = f"{clusters} clusters, the biggest with {biggest:.0%}; left out {noise:.0%}; silhouette {silhouette:.2f}"
         return f"{text}; weak structure: there are no clear groups" if self.weak else text
 
-    def placed(self, points: Points, rows: np.ndarray, n: int) -> "Clustering":
-        """The clustering of points as one of the n embeddings; the points stand for those in `rows`."""
-        labels = np.full(n, -1)
-        labels[rows] = points.spread(self.labels)
-        others = tuple(other.placed(points, rows, n) for other in self.alternatives)
-        share = len(rows) / n if n else 1.0  # the others are zeros, which are noise
-        quality = self.quality._replace(
-            noise=1 - share * (1 - self.quality.noise),
-            concentration=share**2 * self.quality.concentration,
-            biggest=share * self.quality.biggest,
-        )
-        return replace(self, labels=labels, quality=quality, alternatives=others)
-
 
 def search_clusters(
     embeddings: np.ndarray,
     n_trials: int = 50,
     seed: int = 0,
     *,
-    algorithms: Sequence[str] = tuple(ALGORITHMS),
+    algorithms: Sequence[str | Algorithm] = tuple(ALGORITHMS),
     reduction: Any = "centre",
     max_clusters: int = MAX_CLUSTERS,
     storage: "str | optuna.storages.BaseStorage | None" = None,
@@ -101,7 +87,7 @@ def search_clusters(
         embeddings: n x d numbers; rows are scaled to length one. Rows of zeros are noise.
         n_trials: settings to try; those that a stored study has count.
         seed: of every draw; equal seeds find equal clusters.
-        algorithms: names out of `ALGORITHMS`.
+        algorithms: "average", "dbscan", "hdbscan", "kmeans", names that other packages register, or `Algorithm`s.
         reduction: "none", "centre" (takes off what all embeddings share), "pca", "umap", or an object with
             scikit-learn's `fit_transform`.
         max_clusters: how many clusters the prompt can hold; what is only in smaller ones counts as thrown away.
@@ -116,32 +102,26 @@ def search_clusters(
     Raises:
         PLDError: the embeddings are not finite numbers in n rows, an argument is none that there is, or the storage
             cannot be used or holds a study of something else.
+
+    >>> found = search_clusters([[1, 0], [0, 1], [1, 0.1], [0.1, 1], [1, 0.2], [-1, -1]], n_trials=5)
+    >>> found.labels.tolist()
+    [0, 1, 0, 1, 0, -1]
     """
     from threadpoolctl import threadpool_limits
 
-    check_settings(
-        {
-            "n_trials": n_trials,
-            "seed": seed,
-            "algorithms": algorithms,
-            "reduction": reduction,
-            "max_clusters": max_clusters,
-            "study_name": study_name,
-        }
-    )
+    chosen = _check(n_trials, seed, algorithms, reduction, max_clusters, study_name)
     embeddings = checked(embeddings)
     digest = hashlib.sha256(embeddings.tobytes()).hexdigest()[:12]
-    settings = f"{','.join(algorithms)}/{worded(reduction)}/{max_clusters}/{seed}"
+    settings = f"{','.join(chosen)}/{worded(reduction)}/{max_clusters}/{seed}"
     study = open_study(storage, study_name, {"embeddings": digest, "settings": settings})
-    somewhere = np.flatnonzero(embeddings.any(axis=1))
     # One thread for a product of matrices: its sums, and so the clusters, are then the same on any number of cores.
     with threadpool_limits(1):
-        points = points_of(embeddings[somewhere], reduction, seed)
-        search = _Search(points, tuple(algorithms), max_clusters, seed, study)
+        points = points_of(embeddings, reduction, seed)
+        search = _Search(points, chosen, max_clusters, seed, study)
         found = search.run(n_trials, display_progress) if len(points) >= FEWEST else search.alone()
     if found.weak:
         log.warning("%s", found)
-    return found.placed(points, somewhere, len(embeddings))
+    return found
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -155,19 +135,28 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if unknown := [str(name) for name in settings if name not in known]:
         raise PLDError(f"The clustering has no setting {', '.join(unknown)}; it has {', '.join(known)}.")
     values = {name: settings.get(name, parameters[name].default) for name in known}
-    algorithms = values["algorithms"]
-    listed = isinstance(algorithms, Sequence) and not isinstance(algorithms, str) and len(algorithms) > 0
-    if not listed or not all(isinstance(name, str) and name in ALGORITHMS for name in algorithms):
-        raise PLDError(f"The algorithms are a list of some of {', '.join(ALGORITHMS)}, not {algorithms!r}.")
-    check_reduction(values["reduction"])
-    for name, least in (("n_trials", 1), ("seed", 0), ("max_clusters", 2)):
-        value = values[name]
+    storage = values.pop("storage")
+    _check(**values)
+    if storage is not None:
+        opened(storage)
+
+
+def _check(
+    n_trials: int,
+    seed: int,
+    algorithms: Sequence[str | Algorithm],
+    reduction: Any,
+    max_clusters: int,
+    study_name: str | None,
+) -> dict[str, Algorithm]:
+    """Check arguments of `search_clusters`; the algorithms by name come back."""
+    check_reduction(reduction)
+    for name, value, least in (("n_trials", n_trials, 1), ("seed", seed, 0), ("max_clusters", max_clusters, 2)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**32:
             raise PLDError(f"The setting {name} is a whole number from {least} to {2**32 - 1}, not {value!r}.")
-    if not isinstance(values["study_name"], str | None):
-        raise PLDError(f"The setting study_name is a text, not {values['study_name']!r}.")
-    if values["storage"] is not None:
-        opened(values["storage"])
+    if not isinstance(study_name, str | None):
+        raise PLDError(f"The setting study_name is a text, not {study_name!r}.")
+    return algorithms_of(algorithms)
 
 
 def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clustering:
@@ -182,7 +171,7 @@ def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clusterin
     try:
         found = np.asarray(clone(estimator).fit_predict(embeddings))
     except Exception as error:  # an estimator is anybody's code
-        raise PLDError(f"{estimator} cannot cluster {len(embeddings)} embeddings: {shortened(error)}.") from error
+        raise PLDError(f"{estimator} cannot cluster {len(embeddings)} embeddings: {reason(error)}.") from error
     n = len(embeddings)
     if found.shape != (n,):
         raise PLDError(f"{estimator} gave labels of the shape {found.shape} for {n} embeddings.")
@@ -201,7 +190,7 @@ def checked(embeddings: np.ndarray) -> np.ndarray:
         rows = np.asarray(embeddings)
         rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
     except (OverflowError, TypeError, ValueError) as error:
-        raise PLDError(f"The embeddings are no array of numbers: {shortened(error)}.") from error
+        raise PLDError(f"The embeddings are no array of numbers: {reason(error)}.") from error
     if rows.ndim != 2:
         raise PLDError(f"The embeddings must be an array of n rows; this one has the shape {rows.shape}.")
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -217,7 +206,7 @@ class _Search:
     """A search: what its trials share, and what each does."""
 
     points: Points
-    algorithms: tuple[str, ...]
+    algorithms: dict[str, Algorithm]
     max_clusters: int
     seed: int
     study: "optuna.Study"
@@ -225,19 +214,20 @@ class _Search:
     def run(self, n_trials: int, display_progress: bool) -> Clustering:
         """Run the trials; the best one's clusters, with what is noise looked at again."""
         starts = [
-            {"algorithm": name, **ALGORITHMS[name].start(self.points, self.max_clusters)} for name in self.algorithms
+            {"algorithm": name, **algorithm.start(self.points, self.max_clusters)}
+            for name, algorithm in self.algorithms.items()
         ]
         run_trials(self.study, self._objective, n_trials, self.seed, starts, display_progress)
         best = self.study.best_trial
         chance = self._by_chance(best)
         structure = (best.user_attrs["silhouette"] - chance) / (1 - chance)
-        found = replace(self._clustering(best), structure=structure)
+        found = replace(self._clustered(best), structure=structure)
         if not found.weak:
             return replace(found, alternatives=self._coarser(found, best))
         if len(self.points) <= self.max_clusters:
             return replace(self.alone(), structure=structure, alternatives=(found,))
-        if "kmeans" in self.algorithms:
-            return replace(self._clustering(self._even()), structure=structure, alternatives=(found,))
+        if ALGORITHMS["kmeans"] in self.algorithms.values():
+            return replace(self._clustered(self._even()), structure=structure, alternatives=(found,))
         return found
 
     def _coarser(self, found: Clustering, best: "optuna.trial.FrozenTrial") -> tuple[Clustering, ...]:
@@ -248,7 +238,7 @@ class _Search:
         several: list[Clustering] = []
         for part in (2, 4):
             most = best.user_attrs["clusters"] / part
-            coarse = (self._clustering(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
+            coarse = (self._clustered(trial) for trial in finished if 2 <= trial.user_attrs["clusters"] <= most)
             # The second look at noise may have made pairs of it.
             first = next((each for each in coarse if each.quality.clusters <= found.quality.clusters / part), None)
             if first and not any(np.array_equal(first.labels, other.labels) for other in several):
@@ -265,8 +255,7 @@ class _Search:
 
     def alone(self) -> Clustering:
         """Equal embeddings group, all others stand alone."""
-        labels = tidy(np.arange(len(self.points)), self.points.weights)
-        return Clustering(labels, {}, self.study, measure(self.points, labels, self.max_clusters))
+        return self._clustering({}, tidy(np.arange(len(self.points)), self.points.weights))
 
     def _objective(self, trial: "optuna.Trial") -> float:
         from optuna import TrialPruned
@@ -284,15 +273,19 @@ class _Search:
 
     def _labels(self, trial: "Trial", points: Points) -> tuple[dict[str, Any], np.ndarray]:
         """Draw a setting and cluster points by it; a finished trial gives the setting that it drew."""
-        name = trial.suggest_categorical("algorithm", self.algorithms)
-        params = ALGORITHMS[name].suggest(trial, self.points, self.max_clusters)
-        labels = ALGORITHMS[name].labels(points, params, self.seed)
-        return {"algorithm": name, **params}, tidy(labels, points.weights)
+        algorithm = self.algorithms[trial.suggest_categorical("algorithm", tuple(self.algorithms))]
+        params = algorithm.suggest(trial, self.points, self.max_clusters)
+        labels = algorithm.labels(points, params, self.seed)
+        return {"algorithm": algorithm.name, **params}, tidy(labels, points.weights)
 
-    def _clustering(self, trial: "Trial") -> Clustering:
+    def _clustered(self, trial: "Trial") -> Clustering:
         params, labels = self._labels(trial, self.points)
-        labels = second_look(self.points, labels)
-        return Clustering(labels, params, self.study, measure(self.points, labels, self.max_clusters))
+        return self._clustering(params, second_look(self.points, labels))
+
+    def _clustering(self, params: dict[str, Any], labels: np.ndarray) -> Clustering:
+        """Labels of the points as a clustering of all embeddings."""
+        quality = measure(self.points, labels, self.max_clusters, n=len(self.points.inverse))
+        return Clustering(self.points.spread(labels), params, self.study, quality)
 
     def _by_chance(self, trial: "optuna.trial.FrozenTrial") -> float:
         """The silhouette that a trial's setting reaches where there is nothing to find."""

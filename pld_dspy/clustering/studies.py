@@ -35,10 +35,7 @@ def opened(storage: "Storage") -> "optuna.storages.BaseStorage":
     try:
         if isinstance(storage, Path) or (isinstance(storage, str) and "://" not in storage):
             return JournalStorage(JournalFileBackend(str(storage)))
-        for attempt in _attempts():
-            with attempt:
-                found = optuna.storages.get_storage(storage)
-        return found
+        return _retrying()(optuna.storages.get_storage, storage)
     except Exception as error:  # each storage has errors of its own
         raise PLDError(_unusable(storage, error)) from error
 
@@ -59,15 +56,15 @@ def open_study(storage: "Storage", study_name: str | None, subject: Mapping[str,
     about = {name: str(value) for name, value in subject.items()}
     place = opened(storage)
     try:
-        for attempt in _attempts():
-            with attempt, quiet():
-                study = optuna.create_study(
-                    storage=place,
-                    study_name=study_name or (None if storage is None else "pld-" + "-".join(about.values())),
-                    direction="maximize",
-                    pruner=optuna.pruners.MedianPruner(n_startup_trials=10),
-                    load_if_exists=True,
-                )
+        with quiet():
+            study = _retrying()(
+                optuna.create_study,
+                storage=place,
+                study_name=study_name or (None if storage is None else "pld-" + "-".join(about.values())),
+                direction="maximize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=10),
+                load_if_exists=True,
+            )
         started = bool(study.get_trials(deepcopy=False))  # before its attributes are read: they come first
         earlier = study.user_attrs
         for name, value in about.items():
@@ -120,9 +117,10 @@ def run_trials(
             study.sampler = optuna.samplers.PartialFixedSampler(first, sampler)
         return objective(trial)
 
+    ended = (TrialState.COMPLETE, TrialState.PRUNED)
     with progress_bar(display_progress) as progress:
         bar = progress.add_task("Searching clusters", total=n_trials)
-        while (done := _finished(study)) < n_trials:
+        while (done := len(study.get_trials(deepcopy=False, states=ended))) < n_trials:
             progress.update(bar, completed=done)
             with quiet():
                 study.optimize(seeded, n_trials=1)
@@ -142,17 +140,10 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def _attempts() -> Retrying:
+def _retrying() -> Retrying:
     """Processes that open a new database at once all make its tables; those that come second fail, then find them."""
     made = retry_if_exception(lambda error: re.search("already exists|IntegrityError", repr(error)) is not None)
     return Retrying(retry=made, wait=wait_random(0.1, 0.3), stop=stop_after_attempt(10), reraise=True)
-
-
-def _finished(study: "optuna.Study") -> int:
-    import optuna
-
-    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    return len(study.get_trials(deepcopy=False, states=states))
 
 
 def _unusable(storage: "Storage", error: Exception) -> str:

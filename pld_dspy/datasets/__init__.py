@@ -1,7 +1,6 @@
 """Benchmarks as lists of `dspy.Example`: official-layout folders, the hub and the generated sample."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from pld_dspy.datasets.hub import Hub
 from pld_dspy.datasets.images import BadImage, Figure, faults, figures_of
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import example_id
+from pld_dspy.plugins import named
 
 __all__ = ["BadImage", "Examples", "Figure", "Hub", "load"]
 
@@ -43,6 +43,12 @@ def load(
     A loader that a package registers is called as `loader(source, split, limit=..., seed=..., modality=...,
     describe=..., **settings)`, with a `Path` or a `Hub`, and returns examples with `Figure`s.
 
+    >>> example = load("scienceqa", "train", limit=1)[0]
+    >>> list(example.inputs())
+    ['question', 'choices', 'context', 'caption', 'image', 'choice_images']
+    >>> len(load("spiqa", "test", limit=5, modality="caption"))
+    5
+
     Args:
         name: "scienceqa", "spiqa", or a name that an installed package registers under `pld_dspy.datasets`.
         split: "train", "val" or "test", or another split that the source has.
@@ -60,9 +66,7 @@ def load(
         BadImage: an image is missing, damaged or too large, and `on_bad_image` is "stop".
         PLDError: there is no such benchmark, source, split, modality or setting, or the data are faulty.
     """
-    loaders = {entry.name: entry for entry in entry_points(group="pld_dspy.datasets")}
-    if name not in loaders:
-        raise PLDError(f"There is no dataset {name!r}; installed are: {', '.join(sorted(loaders)) or 'none'}.")
+    loader: Callable[..., list[dspy.Example]] = named("datasets", name, {}, "dataset")
     if modality.startswith("describe") and describe is None:
         raise PLDError(f"The modality {modality!r} needs something that describes: a vision model, or OCR.")
     bad: dict[str, BadImage] = {}  # by example
@@ -73,16 +77,14 @@ def load(
                 raise fault
             bad.setdefault(fault.example, fault)
 
-    def told(figures: Sequence[Figure]) -> list[str]:
+    def describe_good(figures: Sequence[Figure]) -> list[str]:
         check(figures)
         texts = iter(describe([figure for figure in figures if figure.example not in bad]) if describe else ())
         return ["" if figure.example in bad else next(texts) for figure in figures]
 
-    loader = loaders[name].load()
+    drawing = {"limit": limit, "seed": seed, "modality": modality, "describe": describe_good}
     try:
-        examples = loader(
-            _place(name, source), split, limit=limit, seed=seed, modality=modality, describe=told, **settings
-        )
+        examples = loader(_place(name, source), split, **drawing, **settings)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
@@ -93,11 +95,12 @@ def load(
 
 def _place(name: str, source: str | Path) -> Path | Hub:
     if source == "sample":
-        from pld_dspy.rehearsal.sample import sample_folder
+        from pld_dspy.datasets.sample import sample_folder
 
         return sample_folder(name)
-    if str(source) == "hub" or str(source).startswith("hub:"):
-        return Hub(str(source).partition(":")[2])
+    kind, _, repository = str(source).partition(":")
+    if kind == "hub":
+        return Hub(repository)
     folder = Path(source)
     if not folder.is_dir():
         raise PLDError(

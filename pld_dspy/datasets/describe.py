@@ -1,16 +1,15 @@
 """Figures in words, for students without eyes: each picture is described once, and a file keeps what was written."""
 
-import base64
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import dspy
 from pydantic import BaseModel
 
+from pld_dspy.datasets.images import content_of, data_uri, open_picture
 from pld_dspy.errors import PLDError
 from pld_dspy.run.folder import append_line, read_lines
 from pld_dspy.run.runner import Runner
@@ -54,7 +53,8 @@ class Describer:
         self.meter = runner.meter("describer").child()
         self._write, self._path, self._runner, self._lock = write, Path(path), runner, threading.Lock()
         self._by: str = getattr(write, "__name__", type(write).__name__)
-        self._known = {each.picture: each.text for each in read_lines(self._path, Description) if each.by == self._by}
+        lines = read_lines(self._path, Description)
+        self._known = {line.picture: line.text for line in lines if line.by == self._by}
 
     def __call__(self, figures: Sequence[dspy.Image]) -> list[str]:
         """A text for each figure, in their order.
@@ -63,7 +63,7 @@ class Describer:
             PLDError: the model does not answer, or some figures could not be described.
         """
         with ThreadPoolExecutor() as pool:  # a figure may have to read and encode its picture
-            pictures = list(pool.map(lambda figure: hashlib.sha256(_sent(figure).encode()).hexdigest(), figures))
+            pictures = list(pool.map(lambda figure: hashlib.sha256(data_uri(figure).encode()).hexdigest(), figures))
         new = {picture: figure for picture, figure in zip(pictures, figures, strict=True) if picture not in self._known}
         # DSPy's history would hold every picture in memory.
         with dspy.context(usage_tracker=self.meter, disable_history=True):
@@ -115,15 +115,13 @@ def read_by_ocr() -> Write:
         from rapidocr import RapidOCR
     except ImportError as error:
         raise PLDError(f"OCR needs RapidOCR: install pld-dspy[ocr] ({error}).") from error
-    from pld_dspy.datasets.images import open_picture
-
     engine = RapidOCR(params={"Global.log_level": "error"})
     lock = threading.Lock()
 
     def ocr(image: dspy.Image) -> str:
         try:
             # RGBA, since RapidOCR would take a palette's indices for greys
-            picture = open_picture(base64.b64decode(_sent(image).partition(",")[2])).convert("RGBA")
+            picture = open_picture(content_of(data_uri(image))).convert("RGBA")
             with lock:  # the engine has state, and uses all cores by itself
                 lines = getattr(engine(picture), "txts", None)  # a result of another type has found no text
         except Exception as error:  # Pillow, OpenCV and RapidOCR each raise their own
@@ -131,8 +129,3 @@ def read_by_ocr() -> Write:
         return f"Text in the picture: {'; '.join(lines)}" if lines else "No text in the picture."
 
     return ocr
-
-
-def _sent(figure: dspy.Image) -> str:
-    message: Any = figure.format()
-    return message[0]["image_url"]["url"]

@@ -14,17 +14,16 @@ if TYPE_CHECKING:
 
 
 class Hub(NamedTuple):
-    """A dataset repository: a name on the hub, or a folder that is a copy of one."""
+    """A dataset repository: a name on the hub, a folder that is a copy of one, or "" for the official one."""
 
     repository: str
 
 
-def open_rows(hub: Hub, official: str, split: str, picture: str) -> "datasets.Dataset":
+def open_rows(repository: str, split: str, picture: str) -> "datasets.Dataset":
     """Open a split of a dataset repository; pictures stay on disk until a row is read.
 
     Args:
-        hub: the repository; without a name it is the official one.
-        official: name of the official repository.
+        repository: its name, or a folder.
         split: as `datasets.load_dataset` takes it.
         picture: column of pictures, which come as their files' bytes.
 
@@ -33,40 +32,30 @@ def open_rows(hub: Hub, official: str, split: str, picture: str) -> "datasets.Da
     """
     import datasets
 
-    name = hub.repository or official
     try:
-        rows = datasets.load_dataset(name, split=split)
+        rows = datasets.load_dataset(repository, split=split)
         return rows.cast_column(picture, datasets.Image(decode=False))
     except Exception as error:  # of many libraries: network, hub, file formats
-        raise PLDError(f"The split {split} of {name} cannot be opened: {_reason(error)}") from error
+        raise PLDError(f"The split {split} of {repository} cannot be opened: {_reason(error)}") from error
 
 
-def fetch(hub: Hub, official: str, path: str) -> Path:
-    """A file of a dataset repository, from the hub's cache where it is there.
-
-    Args:
-        hub: the repository; without a name it is the official one.
-        official: name of the official repository.
-        path: of the file in the repository.
-
-    Returns:
-        The file, or the folder with what is in it if it is a zip archive.
+def fetch(repository: str, path: str) -> Path:
+    """A file of a dataset repository, from the hub's cache where it is there; of a zip archive, the folder in it.
 
     Raises:
         PLDError: there is no such repository or file, it cannot be reached, or it is no archive.
     """
     from huggingface_hub import hf_hub_download  # what `datasets` downloads with, but finds its cache when offline
 
-    name = hub.repository or official
     try:
-        if Path(name).is_dir():
-            local = Path(name, path)
+        if Path(repository).is_dir():
+            local = Path(repository, path)
             local.stat()  # raises where there is none
         else:
-            local = Path(hf_hub_download(name, path, repo_type="dataset"))
+            local = Path(hf_hub_download(repository, path, repo_type="dataset"))
         return _extracted(local) if path.endswith(".zip") else local
     except Exception as error:  # of many libraries: network, hub, file formats
-        raise PLDError(f"The file {path} of {name} cannot be had: {_reason(error)}") from error
+        raise PLDError(f"The file {path} of {repository} cannot be had: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -1,9 +1,10 @@
 """Figures that are read when a prompt is made: upright, downscaled, in the smallest encoding, and cached."""
 
 import base64
+import contextlib
 import io
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -36,30 +37,22 @@ class BadImage(PLDError):
 
 
 class Source(Protocol):
-    """Where a figure's bytes come from."""
+    """Where a picture's file is; where it is not there or cannot be read, `version` and `read` raise an OSError."""
 
     @property
     def name(self) -> str:
-        """What a person is told, and what tells this figure from others."""
+        """What a person is told."""
 
     @property
     def version(self) -> object:
-        """What tells this picture, as it is now, from all others.
-
-        Raises:
-            OSError: it is not there.
-        """
+        """What tells this picture, as it is now, from all others."""
 
     def read(self) -> bytes:
-        """The file's bytes.
-
-        Raises:
-            OSError: they cannot be read.
-        """
+        """The file's bytes."""
 
 
 class File(NamedTuple):
-    """A figure in a file."""
+    """A picture in a folder."""
 
     path: Path
 
@@ -88,7 +81,7 @@ class Figure(dspy.Image):
 
     Args:
         source: where the bytes come from.
-        example: id of the example, for error messages.
+        example: id of the example that needs it, for error messages.
         longest_side: pixels; larger pictures are downscaled to it. None keeps their size.
     """
 
@@ -102,7 +95,7 @@ class Figure(dspy.Image):
 
     @property
     def example(self) -> str:
-        """Id of the example that needs the figure."""
+        """Id of the example that needs it."""
         return self._example
 
     def format(self) -> list[dict[str, Any]]:
@@ -111,8 +104,9 @@ class Figure(dspy.Image):
         Raises:
             BadImage: it is missing, damaged, no picture, or too large.
         """
-        key = (self._attempt(lambda: self._source.version), self._longest_side)
-        return [{"type": "image_url", "image_url": {"url": _data_uri(self, key)}}]
+        with self._faults_named():
+            uri = _encoded(self._source, self._longest_side, self._source.version)
+        return [{"type": "image_url", "image_url": {"url": uri}}]
 
     def check(self) -> None:
         """Read and decode the picture, and forget it again.
@@ -120,20 +114,17 @@ class Figure(dspy.Image):
         Raises:
             BadImage: as `format`.
         """
-        self._use(lambda content: open_picture(content).close())
+        with self._faults_named():
+            open_picture(self._source.read()).close()
 
-    def _attempt(self, read: Callable[[], Any]) -> Any:
+    @contextlib.contextmanager
+    def _faults_named(self) -> Iterator[None]:
         try:
-            return read()
+            yield
         except FileNotFoundError as error:
             raise BadImage(self._example, self.url, "is not there") from error
         except OSError as error:
             raise BadImage(self._example, self.url, f"cannot be read ({error.strerror or error})") from error
-
-    def _use(self, work: Callable[[bytes], Any]) -> Any:
-        content = self._attempt(self._source.read)
-        try:
-            return work(content)
         except ValueError as error:
             raise BadImage(self._example, self.url, str(error)) from error
 
@@ -144,9 +135,23 @@ class Figure(dspy.Image):
         return f"Figure({self.url!r})"
 
 
-@cached(LRUCache(CACHE_BYTES, getsizeof=len), key=lambda figure, key: key, lock=Lock())
-def _data_uri(figure: Figure, key: object) -> str:
-    return figure._use(lambda content: encode(content, figure._longest_side))
+Describe = Callable[[Sequence[Figure]], list[str]]  # figures → a text for each
+
+
+@cached(LRUCache(CACHE_BYTES, getsizeof=len), key=lambda source, side, version: (side, version), lock=Lock())
+def _encoded(source: Source, longest_side: int | None, version: object) -> str:
+    return encode(source.read(), longest_side)
+
+
+def data_uri(figure: dspy.Image) -> str:
+    """What models get of a figure."""
+    message: Any = figure.format()
+    return message[0]["image_url"]["url"]
+
+
+def content_of(uri: str) -> bytes:
+    """The picture's file in a data URI."""
+    return base64.b64decode(uri.partition("base64,")[2])
 
 
 def open_picture(content: bytes) -> Image.Image:
@@ -214,15 +219,8 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _is_deep(picture: Image.Image) -> bool:
+def _is_deep(picture: Image.Image) -> bool:  # with more than 8 bits a pixel
     return picture.mode in ("I", "F") or picture.mode.startswith("I;")
-
-
-def _shallow(picture: Image.Image) -> Image.Image:
-    """8 bits of a grey picture with more, over the range that it uses; Pillow would cut off what is above 255."""
-    levels = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-    low, high = levels.min(), levels.max()
-    return Image.fromarray(np.uint8(np.round(255 * (levels - low) / ((high - low) or 1))))
 
 
 def _transparent(picture: Image.Image) -> bool:
@@ -230,15 +228,15 @@ def _transparent(picture: Image.Image) -> bool:
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
-    """On white, since models and their preprocessing put transparent pictures on black, where black lines vanish."""
-    if _is_deep(picture):
-        return _shallow(picture)
+    """8 bits a pixel, on white, since models and their preprocessing put transparent pictures on black."""
+    if _is_deep(picture):  # over the range that it uses; Pillow would cut off what is above 255
+        levels = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        low, high = levels.min(), levels.max()
+        return Image.fromarray(np.uint8(np.round(255 * (levels - low) / ((high - low) or 1))))
     if not _transparent(picture):
         return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
     layer = picture.convert("RGBA")
-    page = Image.new("RGBA", layer.size, "white")
-    page.alpha_composite(layer)
-    return page.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
@@ -252,11 +250,9 @@ def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
 
 def figures_of(example: dspy.Example) -> list[dspy.Image]:
     """All figures among an example's inputs, in the order of the fields."""
-    found: list[dspy.Image] = []
-    for value in example.inputs().values():
-        items: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
-        found += [item for item in items if isinstance(item, dspy.Image)]
-    return found
+    values = example.inputs().values()
+    items = [item for value in values for item in (value if isinstance(value, list | tuple) else [value])]
+    return [item for item in items if isinstance(item, dspy.Image)]
 
 
 def faults(figures: Sequence[dspy.Image]) -> list[BadImage]:
@@ -268,13 +264,13 @@ def faults(figures: Sequence[dspy.Image]) -> list[BadImage]:
     lazy = [figure for figure in figures if isinstance(figure, Figure)]
     pictures = {figure.url: figure for figure in lazy}  # questions about one paper share its figures
 
-    def fault(figure: Figure) -> str | None:
+    def fault_of(figure: Figure) -> str | None:
         try:
             figure.check()
-        except BadImage as found:
-            return found.fault
+        except BadImage as bad:
+            return bad.fault
         return None
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
-        found = dict(zip(pictures, pool.map(fault, pictures.values()), strict=True))
-    return [BadImage(figure.example, figure.url, said) for figure in lazy if (said := found[figure.url])]
+        by_picture = dict(zip(pictures, pool.map(fault_of, pictures.values()), strict=True))
+    return [BadImage(figure.example, figure.url, fault) for figure in lazy if (fault := by_picture[figure.url])]

@@ -1,6 +1,6 @@
 """ScienceQA: its official layout and its copy on the hub (Lu et al., NeurIPS 2022, arXiv:2209.09513)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -8,7 +8,7 @@ import dspy
 
 from pld_dspy.datasets.files import choose, inside, read_json
 from pld_dspy.datasets.hub import Hub, open_rows
-from pld_dspy.datasets.images import LONGEST_SIDE, Figure, File, Source
+from pld_dspy.datasets.images import LONGEST_SIDE, Describe, Figure, File, Source
 from pld_dspy.errors import PLDError
 from pld_dspy.settings import one_of, positive
 
@@ -27,9 +27,9 @@ class Problem(NamedTuple):
 
     pid: str
     content: dict[str, Any]
-    image: Source | None
-    choice_images: list[Source]
-    caption: str
+    image: Source | None = None
+    choice_images: Sequence[Source] = ()
+    caption: str = ""  # of the image
 
 
 class Cell(NamedTuple):
@@ -60,7 +60,7 @@ def load_scienceqa(
     limit: int | None = None,
     seed: int = 0,
     modality: str = "image",
-    describe: Callable[[Sequence[Figure]], list[str]] | None = None,
+    describe: Describe | None = None,
     longest_side: int | None = LONGEST_SIDE,
 ) -> list[dspy.Example]:
     """Load one split.
@@ -70,11 +70,9 @@ def load_scienceqa(
             images/SPLIT/PID/, or the hub.
         split: a name in pid_splits.json (train, val, test, minitrain, ...), or "trainval". The hub has train, val,
             trainval and test, and neither captions nor pictures of choices.
-        limit: at most so many examples, drawn at random; None for all.
-        seed: of that draw.
+        limit, seed, describe: as `pld_dspy.datasets.load` takes them.
         modality: "image" gives the pictures; "caption" a caption of the picture, and "describe" what `describe` says of
             it and of the choices' pictures, for models without eyes; "text" none of these.
-        describe: figures → a text for each.
         longest_side: of a picture as models get it, in pixels.
 
     Returns:
@@ -88,11 +86,11 @@ def load_scienceqa(
     one_of(modality, MODALITIES, "ScienceQA's modality")
     positive(longest_side, "longest_side")
     if isinstance(source, Hub):
-        problems = _read_hub(source, split, limit, seed, modality)
+        problems = _read_hub(source.repository or REPOSITORY, split, limit, seed, modality)
     else:
         problems = _read_folder(source, split, limit, seed, modality)
     examples = [_example(problem, modality, longest_side) for problem in problems]
-    return _told(examples, describe) if modality == "describe" and describe else examples
+    return _in_words(examples, describe) if modality == "describe" and describe else examples
 
 
 def _read_folder(folder: Path, split: str, limit: int | None, seed: int, modality: str) -> Iterator[Problem]:
@@ -111,28 +109,28 @@ def _read_folder(folder: Path, split: str, limit: int | None, seed: int, modalit
         content = problems.get(pid)
         if not isinstance(content, dict) or (content.get("image") and not content.get("split")):
             raise PLDError(f"{folder / 'problems.json'}: problem {pid} of split {split!r} is missing or has no split.")
-        image, choice_images = None, []
-        if content.get("image") and modality == "caption" and not captions.get(pid):
+        if not content.get("image"):
+            yield Problem(pid, content)
+            continue
+        if modality == "caption" and not captions.get(pid):
             raise PLDError(f"{folder / 'captions.json'} has no caption of problem {pid}, which has a picture.")
-        if content.get("image"):
-            place = (str(content["split"]), pid)
-            image = File(inside(images, *place, str(content["image"]), example=pid))
-            names = [f"choice_{number}.png" for number in range(len(_choices(pid, content)))]
-            pictured = [inside(images, *place, name, example=pid) for name in names]
-            choice_images = [File(path) for path in pictured] if any(map(Path.exists, pictured)) else []
-        yield Problem(pid, content, image, [*choice_images], str(captions.get(pid) or ""))
+        place = (str(content["split"]), pid)
+        names = [str(content["image"]), *(f"choice_{number}.png" for number in range(len(_choices(pid, content))))]
+        image, *pictures = [inside(images, *place, name, example=pid) for name in names]
+        choice_images = [File(path) for path in pictures] if any(map(Path.exists, pictures)) else []
+        yield Problem(pid, content, File(image), choice_images, str(captions.get(pid) or ""))
 
 
-def _read_hub(hub: Hub, split: str, limit: int | None, seed: int, modality: str) -> Iterator[Problem]:
-    one_of(split, tuple(HUB_SPLITS), f"The split of {hub.repository or REPOSITORY}")
+def _read_hub(repository: str, split: str, limit: int | None, seed: int, modality: str) -> Iterator[Problem]:
+    one_of(split, tuple(HUB_SPLITS), f"The split of {repository}")
     if modality == "caption":
         raise PLDError("The hub's ScienceQA has no captions: give a folder with captions.json, or --modality describe.")
-    rows = open_rows(hub, REPOSITORY, HUB_SPLITS[split], picture="image")
+    rows = open_rows(repository, HUB_SPLITS[split], picture="image")
     pictured = rows.data.column("image").is_valid().to_pylist()
     texts = rows.remove_columns("image")
     for row in choose(range(len(rows)), limit, seed):
         pid = f"{split}-{row}"  # the hub's copy has no ids
-        yield Problem(pid, {**texts[row], "split": split}, Cell(rows, row) if pictured[row] else None, [], "")
+        yield Problem(pid, {**texts[row], "split": split}, Cell(rows, row) if pictured[row] else None)
 
 
 def _example(problem: Problem, modality: str, longest_side: int | None) -> dspy.Example:
@@ -143,13 +141,13 @@ def _example(problem: Problem, modality: str, longest_side: int | None) -> dspy.
     image, choice_images = None, []
     if modality in ("image", "describe") and problem.image is not None:
         image = Figure(problem.image, example=pid, longest_side=longest_side)
-        choice_images = [Figure(each, example=pid, longest_side=longest_side) for each in problem.choice_images]
+        choice_images = [Figure(choice, example=pid, longest_side=longest_side) for choice in problem.choice_images]
     return dspy.Example(
         pid=pid,
         question=question,
         choices=choices,
         context=str(content.get("hint") or ""),
-        caption=problem.caption if problem.image is not None else "",
+        caption=problem.caption,
         image=image,
         choice_images=choice_images,
         answer=LETTERS[answer],
@@ -168,21 +166,14 @@ def _choices(pid: str, content: dict[str, Any]) -> list[str]:
     return [str(choice) for choice in choices]
 
 
-def _told(examples: Sequence[dspy.Example], describe: Callable[[Sequence[Figure]], list[str]]) -> list[dspy.Example]:
+def _in_words(examples: list[dspy.Example], describe: Describe) -> list[dspy.Example]:
     """The examples with texts in the place of pictures."""
     figures = [figure for example in examples if example.image for figure in (example.image, *example.choice_images)]
     texts = iter(describe(figures))
-    told = []
-    for example in examples:
+    for number, example in enumerate(examples):
         if example.image:
-            example = example.copy(
-                caption=next(texts),
-                choices=[
-                    f"{choice} (picture: {next(texts)})" if example.choice_images else choice
-                    for choice in example.choices
-                ],
-                image=None,
-                choice_images=[],
-            )
-        told.append(example)
-    return told
+            caption, choices = next(texts), example.choices
+            if example.choice_images:
+                choices = [f"{choice} (picture: {next(texts)})" for choice in choices]
+            examples[number] = example.copy(caption=caption, choices=choices, image=None, choice_images=[])
+    return examples

@@ -1,7 +1,8 @@
 """SPIQA: its official layout and its copy on the hub (Pramanick et al., NeurIPS 2024, arXiv:2407.09413)."""
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import dspy
 
 from pld_dspy.datasets.files import choose, inside, read_json
 from pld_dspy.datasets.hub import Hub, fetch
-from pld_dspy.datasets.images import LONGEST_SIDE, Figure, File
+from pld_dspy.datasets.images import LONGEST_SIDE, Describe, Figure, File
 from pld_dspy.datasets.spiqa_layout import SPLITS, Question, Row, Split
 from pld_dspy.errors import PLDError
 from pld_dspy.settings import one_of, positive
@@ -27,7 +28,7 @@ def load_spiqa(
     limit: int | None = None,
     seed: int = 0,
     modality: str = "image",
-    describe: Callable[[Sequence[Figure]], list[str]] | None = None,
+    describe: Describe | None = None,
     max_figures: int | None = MAX_FIGURES,
     longest_side: int | None = LONGEST_SIDE,
 ) -> list[dspy.Example]:
@@ -41,11 +42,9 @@ def load_spiqa(
         source: a folder with train_val/, test-A/, test-B/ or test-C/, and for the text of the papers of train, val and
             test-A SPIQA_train_val_test-A_extracted_paragraphs/; or the hub, of which only what is needed is fetched.
         split: "train", "val", "test-A", "test-B", "test-C", or "test" for test-A.
-        limit: at most so many questions, drawn at random; None for all.
-        seed: of the draws.
+        limit, seed, describe: as `pld_dspy.datasets.load` takes them.
         modality: "image" gives figures and captions, "figures" and "caption" only these; "describe" gives captions,
             each with what `describe` says of its figure; "text" gives the paper's text, as does "+text" after another.
-        describe: figures → a text for each; asked once.
         max_figures: at most so many figures or captions of a question, but all that answer it; None for all.
         longest_side: of a figure as models get it, in pixels.
 
@@ -63,82 +62,83 @@ def load_spiqa(
     if split not in SPLITS:
         raise PLDError(f"SPIQA has no split {split!r}; it has {', '.join(SPLITS)}.")
     shown = one_of(modality, MODALITIES, "SPIQA's modality").removesuffix("+text")
-    if shown == "describe" and describe is None:
-        raise PLDError("The modality 'describe' needs something that describes: a vision model, or OCR.")
     split = "test-A" if split == "test" else split
     layout = SPLITS[split]
     file = _place(source, layout.questions)
     papers = read_json(file, "SPIQA")
-    asked = choose(_asked(file, layout, papers), limit, seed)
-    read = [_read(file, layout, id, paper, papers[paper], row) for id, paper, row in asked]
-    texts = {paper: question.passages for (_, paper, _), question in zip(asked, read, strict=True)}
+    questions = []
+    for id, paper, row in choose(_rows(file, layout, papers), limit, seed):
+        with _in_layout(f"{file}: question {id}"):
+            questions.append((id, paper, layout.read(paper, papers[paper], row)))
+    texts = {paper: question.passages for _, paper, question in questions}
     passages = _passages(source, layout, texts) if modality.endswith("text") else {}
     images = _place(source, layout.images) if shown in ("image", "figures", "describe") else None
     examples = []
-    for (id, paper, _), question in zip(asked, read, strict=True):
+    for id, paper, question in questions:
         names = _listed(question, max_figures, f"{seed}/{id}")
-        figures = [
-            Figure(File(inside(images, question.folder, name, example=id)), example=id, longest_side=longest_side)
-            for name in names
-            if images
-        ]
-        referred = [name for name in question.referred if name in names]
-        reference = next(iter([*referred, *question.referred]), "")
-        example = dspy.Example(
-            question_id=id,
-            paper=paper,
-            split=split,
-            question=question.question,
-            figures=figures,
-            captions=[question.figures[name].caption for name in names] if shown not in ("figures", "text") else [],
-            passages=passages.get(paper, ""),
-            answer=question.answer,
-            explanation=question.explanation,
-            figure=str(names.index(referred[0]) + 1) if referred else "",
-            reference=reference,
-            referred=[str(names.index(name) + 1) for name in referred],
-            figure_type=question.figures[reference].kind if referred else "other",
-        )
-        examples.append(example.with_inputs("question", "figures", "captions", "passages"))
-    return _told(examples, describe) if shown == "describe" and describe else examples
+        example = _example(question, names).copy(question_id=id, paper=paper, split=split)
+        if shown in ("figures", "text"):
+            example.captions = []
+        if images:
+            paths = [inside(images, question.folder, name, example=id) for name in names]
+            example.figures = [Figure(File(path), example=id, longest_side=longest_side) for path in paths]
+        example.passages = passages.get(paper, "")
+        examples.append(example)
+    return _in_words(examples, describe) if shown == "describe" and describe else examples
+
+
+def _example(question: Question, names: list[str]) -> dspy.Example:
+    """A question with the captions of some figures."""
+    referred = [name for name in question.referred if name in names]
+    reference = next(iter([*referred, *question.referred]), "")
+    return dspy.Example(
+        question=question.question,
+        figures=[],
+        captions=[question.figures[name].caption for name in names],
+        passages="",
+        answer=question.answer,
+        explanation=question.explanation,
+        figure=str(names.index(referred[0]) + 1) if referred else "",
+        reference=reference,
+        referred=[str(names.index(name) + 1) for name in referred],
+        figure_type=question.figures[reference].kind if referred else "other",
+    ).with_inputs("question", "figures", "captions", "passages")
 
 
 def _place(source: Path | Hub, path: str) -> Path:
     """A file, or a folder, which is an archive on the hub, with or without a top folder of its own name."""
     if isinstance(source, Path):
         return source / path
+    repository = source.repository or REPOSITORY
     if path.endswith(".json"):
-        return fetch(source, REPOSITORY, path)
-    folder = fetch(source, REPOSITORY, f"{path}.zip")
+        return fetch(repository, path)
+    folder = fetch(repository, f"{path}.zip")
     top = folder / Path(path).name
     return top if top.is_dir() else folder
 
 
-def _asked(file: Path, layout: Split, papers: dict[str, Any]) -> list[tuple[str, str, Row]]:
+def _rows(file: Path, layout: Split, papers: dict[str, Any]) -> list[tuple[str, str, Row]]:
     """All questions: id, paper, content."""
-    asked: dict[str, tuple[str, str, Row]] = {}
+    rows: dict[str, tuple[str, str, Row]] = {}
     for paper, content in papers.items():
-        try:
-            rows = layout.rows(content)
-        except (KeyError, TypeError, ValueError) as error:
-            raise PLDError(f"{file}: paper {paper} is not in the SPIQA layout: {_fault(error)}.") from error
-        for key, row in rows:
+        with _in_layout(f"{file}: paper {paper}"):
+            keyed = layout.rows(content)
+        for key, row in keyed:
             id = f"{paper}/{key}"
-            if id in asked:
+            if id in rows:
                 raise PLDError(f"{file}: there are two questions {id}.")
-            asked[id] = (id, paper, row)
-    return list(asked.values())
+            rows[id] = (id, paper, row)
+    return list(rows.values())
 
 
-def _read(file: Path, layout: Split, id: str, paper: str, content: Row, row: Row) -> Question:
+@contextlib.contextmanager
+def _in_layout(place: str) -> Iterator[None]:
+    """Name what is not in the layout."""
     try:
-        return layout.read(paper, content, row)
+        yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise PLDError(f"{file}: question {id} is not in the SPIQA layout: {_fault(error)}.") from error
-
-
-def _fault(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        fault = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise PLDError(f"{place} is not in the SPIQA layout: {fault}.") from error
 
 
 def _listed(question: Question, max_figures: int | None, seed: str) -> list[str]:
@@ -148,31 +148,28 @@ def _listed(question: Question, max_figures: int | None, seed: str) -> list[str]
         return names
     others = [name for name in names if name not in question.referred]
     room = max(0, max_figures - (len(names) - len(others)))
-    kept = {*question.referred, *random.Random(seed).sample(others, min(room, len(others)))}
+    kept = {*question.referred, *random.Random(seed).sample(others, room)}
     return [name for name in names if name in kept]
 
 
 def _passages(source: Path | Hub, layout: Split, texts: dict[str, str | None]) -> dict[str, str]:
     """The papers' texts; a paper of test-B may have an empty one."""
     place = f"'passages' of {layout.questions}"
+    known = {paper: text for paper, text in texts.items() if text is not None}
     if layout.texts:
         folder = _place(source, layout.texts)
         place = f"{folder}/PAPER.txt"
         paths = {paper: inside(folder, f"{paper}.txt", example=paper) for paper in texts}
-        texts = {
-            paper: path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-            for paper, path in paths.items()
-        }
-    missing = [paper for paper, text in texts.items() if text is None]
-    if missing:
+        known = {paper: path.read_text("utf-8", "replace") for paper, path in paths.items() if path.is_file()}
+    if missing := [paper for paper in texts if paper not in known]:
         raise PLDError(
             f"The text of {len(missing)} of {len(texts)} papers is missing, as of {', '.join(missing[:3])}: "
             f"it would be in {place}."
         )
-    return {paper: text for paper, text in texts.items() if text is not None}
+    return known
 
 
-def _told(examples: Sequence[dspy.Example], describe: Callable[[Sequence[Figure]], list[str]]) -> list[dspy.Example]:
+def _in_words(examples: list[dspy.Example], describe: Describe) -> list[dspy.Example]:
     """The examples with texts in the place of figures."""
     texts = iter(describe([figure for example in examples for figure in example.figures]))
     return [

@@ -33,37 +33,31 @@ class Split(NamedTuple):
     questions: str
     images: str  # a folder; on the hub an archive of it
     texts: str  # another, with the papers' texts; "" where these are among the questions
-    rows: Callable[[Row], list[tuple[str, Row]]]  # a paper's questions, each with a key
+    columns: tuple[str, ...]  # the lists of a paper that have its questions; none where each is an object
     read: Callable[[str, Row, Row], Question]  # from the paper's id, the paper and a question
 
-
-def _rows_of_list(content: Row) -> list[tuple[str, Row]]:
-    return [(str(number), row) for number, row in enumerate(_list(content["qa"]))]
-
-
-def _rows_of_columns(*names: str) -> Callable[[Row], list[tuple[str, Row]]]:
-    def rows(content: Row) -> list[tuple[str, Row]]:
-        columns = [_list(content[name]) for name in names]
+    def rows(self, content: Row) -> list[tuple[str, Row]]:
+        """A paper's questions, each with a key."""
+        if not self.columns:
+            return [(str(number), row) for number, row in enumerate(_list(content["qa"]))]
+        columns = [_list(content[name]) for name in self.columns]
         if len({len(column) for column in columns}) > 1:
-            raise ValueError(f"the lists {', '.join(names)} have different lengths")
-        found = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-        return [(str(row["question_key"]), row) for row in found]
-
-    return rows
+            raise ValueError(f"the lists {', '.join(self.columns)} have different lengths")
+        rows = [dict(zip(self.columns, values, strict=True)) for values in zip(*columns, strict=True)]
+        return [(str(row["question_key"]), row) for row in rows]
 
 
 def _read_test_a(paper: str, content: Row, row: Row) -> Question:
     """And those of train and val."""
-    figures = {
-        name: Listed(_text(figure["caption"]), _kind(figure.get("figure_type"), f"{figure['content_type']} {name}"))
-        for name, figure in content["all_figures"].items()
-    }
     return Question(
         question=_text(row["question"]),
         answer=_text(row["answer"]),
         explanation=_text(row.get("explanation") or ""),
         referred=[_text(row["reference"])],
-        figures=figures,
+        figures={
+            name: Listed(_text(figure["caption"]), _kind(figure.get("figure_type"), f"{figure['content_type']} {name}"))
+            for name, figure in content["all_figures"].items()
+        },
         folder=paper,
         passages=None,
     )
@@ -78,32 +72,26 @@ def _read_test_b(paper: str, content: Row, row: Row) -> Question:
     return Question(
         question=_text(row["question"]),
         answer=_text(row["composition"]),
-        explanation="\n".join(_text(piece["rationale"]) for piece in _list(row["evidential_info"])),
+        explanation=_joined([piece["rationale"] for piece in _list(row["evidential_info"])], "\n"),
         referred=_names(row["referred_figures_tables"]),
         figures=figures,
         folder="",
-        passages="\n\n".join(map(_text, _list(content["passages"]))) if "passages" in content else None,
+        passages=_joined(content["passages"]) if "passages" in content else None,
     )
 
 
 def _read_test_c(paper: str, content: Row, row: Row) -> Question:
-    figures = {
-        _text(figure["file"]): Listed(
-            caption := _text(figure["caption"]), _kind(None, f"{figure['file']} {caption[:5]}")
-        )
-        for figure in _list(content["figures_and_tables"])
-    }
+    figures = {}
+    for figure in _list(content["figures_and_tables"]):
+        name, caption = _text(figure["file"]), _text(figure["caption"])
+        figures[name] = Listed(caption, _kind(None, f"{name} {caption[:5]}"))
     answer, yes = _text(row["answer"].get("free_form_answer") or ""), row["answer"].get("yes_no")
     if not answer and not isinstance(yes, bool):
         raise ValueError("the answer is neither a text nor yes or no")
-    text = None
-    if "passages" in content:
-        text = "\n\n".join(map(_text, _list(content["passages"])))
-    elif "full_text" in content:
+    passages = content.get("passages")
+    if passages is None and "full_text" in content:
         sections = _list(content["full_text"])
-        text = "\n\n".join(
-            "\n".join(map(_text, [section["section_name"] or "", *section["paragraphs"]])) for section in sections
-        )
+        passages = [_joined([section["section_name"] or "", *section["paragraphs"]], "\n") for section in sections]
     return Question(
         question=_text(row["question"]),
         answer=answer or ("Yes" if yes else "No"),
@@ -111,7 +99,7 @@ def _read_test_c(paper: str, content: Row, row: Row) -> Question:
         referred=_names(row["referred_figures_tables"]),
         figures=figures,
         folder=_text(content["arxiv_id"]),
-        passages=text,
+        passages=None if passages is None else _joined(passages),
     )
 
 
@@ -129,6 +117,10 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
+def _joined(texts: Any, separator: str = "\n\n") -> str:
+    return separator.join(map(_text, _list(texts)))
+
+
 def _names(value: Any) -> list[str]:
     return list(dict.fromkeys(map(_text, _list(value))))
 
@@ -139,14 +131,14 @@ def _kind(given: Any, hints: str) -> str:
     return [*kinds, "table" if "table" in hints.lower() else "other"][0]
 
 
-_COLUMNS = ("question", "question_key", "referred_figures_tables")
-_ROWS_B, _ROWS_C = _rows_of_columns(*_COLUMNS, "composition", "evidential_info"), _rows_of_columns(*_COLUMNS, "answer")
+_COMMON = ("question", "question_key", "referred_figures_tables")
+_COLUMNS_B, _COLUMNS_C = (*_COMMON, "composition", "evidential_info"), (*_COMMON, "answer")
 _TRAIN_VAL = "train_val/SPIQA_train_val_Images"
 SPLITS = {
-    "train": Split("train_val/SPIQA_train.json", _TRAIN_VAL, TEXTS, _rows_of_list, _read_test_a),
-    "val": Split("train_val/SPIQA_val.json", _TRAIN_VAL, TEXTS, _rows_of_list, _read_test_a),
-    "test-A": Split("test-A/SPIQA_testA.json", "test-A/SPIQA_testA_Images", TEXTS, _rows_of_list, _read_test_a),
-    "test-B": Split("test-B/SPIQA_testB.json", "test-B/SPIQA_testB_Images", "", _ROWS_B, _read_test_b),
-    "test-C": Split("test-C/SPIQA_testC.json", "test-C/SPIQA_testC_Images", "", _ROWS_C, _read_test_c),
+    "train": Split("train_val/SPIQA_train.json", _TRAIN_VAL, TEXTS, (), _read_test_a),
+    "val": Split("train_val/SPIQA_val.json", _TRAIN_VAL, TEXTS, (), _read_test_a),
+    "test-A": Split("test-A/SPIQA_testA.json", "test-A/SPIQA_testA_Images", TEXTS, (), _read_test_a),
+    "test-B": Split("test-B/SPIQA_testB.json", "test-B/SPIQA_testB_Images", "", _COLUMNS_B, _read_test_b),
+    "test-C": Split("test-C/SPIQA_testC.json", "test-C/SPIQA_testC_Images", "", _COLUMNS_C, _read_test_c),
 }
 SPLITS["test"] = SPLITS["test-A"]

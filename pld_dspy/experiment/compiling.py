@@ -12,8 +12,8 @@ import orjson
 from pydantic import BaseModel
 
 from pld_dspy.datasets import BadImage, load
-from pld_dspy.embedders import Embedder
 from pld_dspy.errors import PLDError
+from pld_dspy.models.embedders import Embedder
 from pld_dspy.plugins import named
 from pld_dspy.run import RunFolder, Runner, Usage
 from pld_dspy.student import Coverage, Evaluator, Metric, metric_of

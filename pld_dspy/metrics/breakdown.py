@@ -34,6 +34,10 @@ def break_down(
 ) -> Breakdown:
     """Average measures over groups.
 
+    >>> table = break_down(["plot", "table"], [{"plot"}, {"plot"}, {"table"}], {"accuracy": [1, 0, 1]})
+    >>> [(group.name, group.n, round(group.scores["accuracy"], 2)) for group in table.groups]
+    [('plot', 2, 0.5), ('table', 1, 1.0), ('all', 3, 0.67)]
+
     Args:
         names: of the groups, in the table's order.
         groups: for each question the groups that it is in.
@@ -41,7 +45,7 @@ def break_down(
         everything: name of the last group, which has all questions.
         overall: measures that are no means.
     """
-    rows = [(name, [name in of for of in groups]) for name in names] + [(everything, [True] * len(groups))]
+    rows = [(name, [name in own for own in groups]) for name in names] + [(everything, [True] * len(groups))]
     scores = {measure: np.asarray(column, dtype=float) for measure, column in columns.items()}
     return Breakdown(
         groups=[

@@ -8,6 +8,8 @@ import dspy
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
 from pld_dspy.errors import PLDError
+from pld_dspy.metrics.measures import Measure, MeasureScores, gold_answers
+from pld_dspy.run.runner import Runner
 
 # The judge's prompt, word for word as in the paper and in the benchmark's repository (github.com/google/spiqa): with
 # another wording, scores could not be compared with published ones.
@@ -25,7 +27,7 @@ _LEAST = 1e-8  # probability of a token that is not listed, at least
 _ROUNDING = 1e-6  # by which a log-probability may exceed 0
 
 
-class L3Score:
+class L3Score(Measure):
     """The L3Score of SPIQA (Pramanick et al., NeurIPS 2024, arXiv:2407.09413), with any judge.
 
     Scores by different judges cannot be compared; the published ones are by GPT-4o.
@@ -36,8 +38,29 @@ class L3Score:
             the length of the reply, and so does DSPy's cache.
     """
 
+    heading = "L3Score"
+
     def __init__(self, judge: dspy.BaseLM) -> None:
         self.judge = judge
+
+    def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
+        """Judge the answers side by side.
+
+        Raises:
+            PLDError: as for a single answer, or the judge does not answer.
+        """
+
+        def judged(question: tuple[dspy.Example, str, str | None]) -> float:
+            example, gold, answer = question
+            return self(str(example.question), gold, answer)
+
+        questions = list(zip(examples, gold_answers(examples), answers, strict=True))
+        with dspy.context(usage_tracker=runner.meter("judge")):
+            outcomes = runner.map(judged, questions, "Judging the answers")
+        errors = [outcome.error for outcome in outcomes if outcome.value is None]
+        if errors:
+            raise PLDError(f"The judge left {len(errors)} of {len(outcomes)} answers unjudged: {errors[0]}.")
+        return MeasureScores([outcome.value for outcome in outcomes if outcome.value is not None])
 
     def __call__(self, question: str, answer: str, candidate: str | None) -> float:
         """Judge one answer.
@@ -64,13 +87,13 @@ class L3Score:
             # Only the first token counts; the others keep DSPy from warning of a truncated reply.
             outputs = self.judge(prompt, temperature=0, max_tokens=16, logprobs=True, top_logprobs=LISTED)
         except LMUnsupportedFeatureError as error:
-            raise self._cannot_judge(f"cannot be asked for log-probabilities ({error})") from error
+            raise self._unfit(f"cannot be asked for log-probabilities ({error})") from error
         top = _first_token(next(iter(outputs), None))
         if len(top) < LISTED:
-            raise self._cannot_judge(f"returned {len(top)} log-probabilities for its first token")
+            raise self._unfit(f"returned {len(top)} log-probabilities for its first token")
         return l3score_from_logprobs(top)
 
-    def _cannot_judge(self, what: str) -> PLDError:
+    def _unfit(self, what: str) -> PLDError:
         return PLDError(
             f"The judge {self.judge.model} {what}, but L3Score needs {LISTED}: choose a chat model and a server that "
             "return top_logprobs."

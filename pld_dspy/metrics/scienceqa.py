@@ -21,6 +21,9 @@ def parse_letter(text: str, choices: Sequence[str]) -> str | None:
 
     A lone letter, "(B)", "B) ...", "The answer is B" and the text of a choice count; the letter must be one of the
     choices'.
+
+    >>> parse_letter("The answer is (B).", ["north", "south"])
+    'B'
     """
     letters, text = LETTERS[: len(choices)], text[:OUTPUT_CHARACTERS].strip()
     spoken = _ANSWER_IS.sub("", text).strip(" .\"'").casefold()
@@ -54,29 +57,25 @@ def scienceqa_breakdown(
     """
     from sklearn.metrics import f1_score
 
-    said = [
-        parse_letter(item.outputs.get("answer", ""), example.choices)
-        for example, item in zip(examples, items, strict=True)
-    ]
+    replies = [item.outputs.get("answer", "") for item in items]
+    letters = [parse_letter(reply, example.choices) or "none" for example, reply in zip(examples, replies, strict=True)]
     gold = [example.answer for example in examples]
     columns = {
         "accuracy": [item.score for item in items],
-        "unparseable": [float(letter is None) for letter in said],
+        "unparseable": [float(letter == "none") for letter in letters],
         **(more or {}),
     }
-    macro = f1_score(
-        gold, [letter or "none" for letter in said], labels=sorted(set(gold)), average="macro", zero_division=0
-    )
+    macro = f1_score(gold, letters, labels=sorted(set(gold)), average="macro", zero_division=0)
     return break_down(GROUPS, [_groups(example) for example in examples], columns, "Avg", {"macro-F1": float(macro)})
 
 
 def _groups(example: dspy.Example) -> set[str]:
-    found = {
+    groups = {
         SUBJECTS.get(example.subject, ""),
         "TXT" if example.context else "",
         "IMG" if example.pictured else "",
         "NO" if not example.context and not example.pictured else "",
     }
     if match := re.fullmatch(r"grade(\d+)", example.grade):
-        found.add("G1-6" if int(match.group(1)) <= 6 else "G7-12")
-    return found
+        groups.add("G1-6" if int(match.group(1)) <= 6 else "G7-12")
+    return groups

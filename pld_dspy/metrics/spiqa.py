@@ -20,12 +20,15 @@ def parse_figure(text: str, n: int) -> int | None:
 
     A lone number, "Image 2 shows it" and the beginning of a listed caption ("Image 2: ...") count. What stands behind
     the colon does not, nor does "Figure 2": such numbers are the paper's own.
+
+    >>> parse_figure("Image 2 shows it.", 3)
+    2
     """
     if match := _LISTED.match(text) or _ONLY_NUMBER.fullmatch(text):
-        found = {int(match.group(1))}
+        named = {int(match.group(1))}
     else:
-        found = {int(number) for numbers in _MARKED.findall(text) for number in re.findall("[0-9]+", numbers)}
-    number = found.pop() if len(found) == 1 else 0
+        named = {int(number) for numbers in _MARKED.findall(text) for number in re.findall("[0-9]+", numbers)}
+    number = named.pop() if len(named) == 1 else 0
     return number if 1 <= number <= n else None
 
 

@@ -149,8 +149,11 @@ def _deliver(load: Callable[[], "_Loaded"], batch: list[_Call]) -> None:
 
 def _read(request: lm15.Request) -> _Call:
     config = request.config
-    given = {setting.name for setting in fields(config) if getattr(config, setting.name)}
-    if refused := sorted(given - _SETTINGS) + ["tools"] * bool(request.tools):
+    settings = {setting.name for setting in fields(config) if getattr(config, setting.name)}
+    refused = sorted(settings - _SETTINGS)
+    if request.tools:
+        refused.append("tools")
+    if refused:
         raise lm15.ConfigurationError(f"A model in this process takes no {', '.join(refused)}: leave it out.")
     images: list[Image.Image] = []
 
@@ -224,8 +227,8 @@ class _Loaded:
         width = inputs["input_ids"].shape[1]
         lengths = inputs["attention_mask"].sum(1).tolist()
         if max(lengths) + new > self.context:
-            asked = f"{max(lengths)} tokens of prompt and {new} of answer"
-            raise lm15.ContextLengthError(f"{asked} are more than the {self.context} of the model {self.name!r}.")
+            needed = f"{max(lengths)} tokens of prompt and {new} of answer"
+            raise lm15.ContextLengthError(f"{needed} are more than the {self.context} of the model {self.name!r}.")
 
         def stopped(tokens: Any, scores: Any, **_: Any) -> Any:
             texts = self.tokenizer.batch_decode(tokens[:, width:], skip_special_tokens=True)
@@ -277,8 +280,8 @@ class _Loaded:
         if not (self.defaults.do_sample if config.temperature is None else config.temperature):
             return {"do_sample": False}
         top_k = config.top_k or self.defaults.top_k or 0  # without a number, only the 50 likeliest tokens are drawn
-        given = {"temperature": config.temperature, "top_p": config.top_p, "top_k": top_k}
-        return {"do_sample": True, **{name: value for name, value in given.items() if value is not None}}
+        settings = {"temperature": config.temperature, "top_p": config.top_p, "top_k": top_k}
+        return {"do_sample": True, **{name: value for name, value in settings.items() if value is not None}}
 
     def _cut(self, tokens: list[int], stops: Sequence[str]) -> tuple[list[int], str, Literal["stop", "length"]]:
         def text(count: int | None) -> str:
@@ -286,10 +289,10 @@ class _Loaded:
 
         count = next((n for n, token in enumerate(tokens, 1) if token in self.ends), None)
         whole = text(count)
-        found = [whole.index(stop) for stop in stops if stop in whole]
-        if found:
+        ends = [whole.index(stop) for stop in stops if stop in whole]
+        if ends:
             count = next(n for n in range(1, len(tokens) + 1) if any(stop in text(n) for stop in stops))
-        return tokens[:count], whole[: min(found, default=None)], "stop" if count else "length"
+        return tokens[:count], whole[: min(ends, default=None)], "stop" if count else "length"
 
     def _token(self, token: int, scores: Any, top: int) -> lm15.TokenLogprob:
         values, ids = scores.topk(min(top, len(scores)))

@@ -1,5 +1,6 @@
 """The simulated models as an engine of `dspy.LM`."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import dspy
@@ -11,21 +12,16 @@ from pld_dspy.rehearsal.student import Student
 from pld_dspy.rehearsal.teacher import Teacher
 
 
+@dataclass(eq=False)
 class RehearsalEngine:
     """A simulator, not a model: answers the teacher's questions as the teacher, everything else as the student.
 
     It sees nothing but the request. What it scores shows that the machinery works, never that distillation does.
-
-    Args:
-        student: answers questions.
-        teacher: writes, unites and repairs rules.
-        context: tokens of a prompt that it refuses to exceed.
     """
 
-    def __init__(self, student: Student, teacher: Teacher, context: int = 16_000) -> None:
-        self.student = student
-        self.teacher = teacher
-        self.context = context
+    student: Student
+    teacher: Teacher
+    context: int = 16_000  # tokens of a prompt that it refuses to exceed
 
     def complete(self, request: Request) -> Response:
         """Answer one request.
@@ -37,8 +33,7 @@ class RehearsalEngine:
         prompt = read_prompt(request)
         if prompt.tokens > self.context:
             raise ContextLengthError(f"The prompt has {prompt.tokens} tokens, the simulated context {self.context}.")
-        values = self.teacher.answer(prompt)
-        text = prompt.reply(self.student.answer(prompt) if values is None else values)
+        text = prompt.reply(self.teacher.answer(prompt) or self.student.answer(prompt))
         written = -(-len(text) // 4)
         return Response(
             id=None,
@@ -57,7 +52,7 @@ class RehearsalEngine:
 
     def dump_state(self) -> dict[str, Any]:
         """What `load_state` needs, so that programs that hold this model can be saved."""
-        return {"student": vars(self.student), "teacher": vars(self.teacher), "context": self.context}
+        return asdict(self)
 
     @classmethod
     def load_state(cls, state: dict[str, Any]) -> "RehearsalEngine":

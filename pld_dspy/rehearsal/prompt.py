@@ -44,11 +44,8 @@ class Prompt:
     def reply(self, values: dict[str, str]) -> str:
         """Write a reply with a value for each field that is asked for; other fields say that this is a simulator."""
         filled = {name: values.get(name, "(simulated text)") for name in self.outputs}
-        if self.as_json:
-            return json.dumps(filled)
-        return (
-            "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in filled.items()) + "\n\n[[ ## completed ## ]]"
-        )
+        fields = [f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in filled.items()]
+        return json.dumps(filled) if self.as_json else "".join(fields) + "[[ ## completed ## ]]"
 
 
 def read_prompt(request: Request) -> Prompt:
@@ -58,18 +55,17 @@ def read_prompt(request: Request) -> Prompt:
     last = [message for message in request.messages if message.role == "user"][-1]
     text = "".join(part.text for part in last.parts if part.type == "text")
     pieces = _FIELD.split(_REMINDER.sub("", text))
-    images = [part for message in request.messages for part in message.parts if isinstance(part, ImagePart)]
+    parts = [part for message in request.messages for part in message.parts]
+    images = sum(isinstance(part, ImagePart) for part in parts)
     outputs = _OUTPUTS.search(system)
-    length = len(system) + sum(
-        len(part.text) for message in request.messages for part in message.parts if part.type == "text"
-    )
+    length = len(system) + sum(len(part.text) for part in parts if part.type == "text")
     return Prompt(
         system=system,
         fields={name: value.strip() for name, value in zip(pieces[1::2], pieces[2::2], strict=True)} or {"text": text},
         figures=[_decode(part.data) for part in last.parts if isinstance(part, ImagePart) and part.data],
         outputs=re.findall(r"^\d+\. `(\w+)`", outputs.group(1), re.MULTILINE) if outputs else [],
         as_json="Outputs will be a JSON object" in system,
-        tokens=-(-length // 4) + TOKENS_PER_IMAGE * len(images),
+        tokens=-(-length // 4) + TOKENS_PER_IMAGE * images,
     )
 
 

@@ -10,14 +10,12 @@ import dspy
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pld_dspy.embedders import Embedder, described_embedder, embed, embedder, tfidf
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import present
+from pld_dspy.models.embedders import AnyEmbedder, Tfidf, described_embedder, embed, embedder, saved_name
 from pld_dspy.rules import RuleSet, RuleText
-from pld_dspy.sentences import SentenceEmbedder
 
 MOST_ROUTED = 1_000  # rules in a prompt
-_SERVER = "server:"  # before the name of an embedder at an address of its own, which is not saved
 
 
 class Routing(BaseModel):
@@ -51,7 +49,7 @@ class RoutedPredict(dspy.Predict):
     signature: Any
     _index: "_Index | None"
 
-    def __init__(self, signature: Any, routing: Routing, embedder: Embedder | None = None, **config: Any) -> None:
+    def __init__(self, signature: Any, routing: Routing, embedder: AnyEmbedder | None = None, **config: Any) -> None:
         super().__init__(signature, **config)
         self._follow(routing, embedder)
 
@@ -81,7 +79,7 @@ class RoutedPredict(dspy.Predict):
         self._index = index
         return self
 
-    def _follow(self, routing: Routing, given: Embedder | None) -> None:
+    def _follow(self, routing: Routing, given: AnyEmbedder | None) -> None:
         if given is not None:
             routing = routing.model_copy(update={"embedder": saved_name(given) or described_embedder(given)})
         self.routing: Routing | None = routing
@@ -98,7 +96,7 @@ class RoutedPredict(dspy.Predict):
         return {**kwargs, "signature": self.signature.with_instructions(routing.instructions(chosen))}
 
 
-def route(program: dspy.Module, routings: Mapping[str, Routing], embedder: Embedder | None = None) -> dspy.Module:
+def route(program: dspy.Module, routings: Mapping[str, Routing], embedder: AnyEmbedder | None = None) -> dspy.Module:
     """A deep copy of a program whose named predictors are routed; all else of them stays.
 
     Args:
@@ -118,7 +116,7 @@ def route(program: dspy.Module, routings: Mapping[str, Routing], embedder: Embed
     return routed
 
 
-def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: Embedder | None = None) -> dspy.Module:
+def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: AnyEmbedder | None = None) -> dspy.Module:
     """A deep copy of a program that is routed where a saved state is, so that its `load_state(state)` restores all.
 
     Args:
@@ -136,7 +134,9 @@ def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: Em
     return routed
 
 
-def check_routing(rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: Embedder) -> None:
+def check_routing(
+    rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: AnyEmbedder
+) -> None:
     """Refuse a number of rules, an embedder or predictors with which a compile could not route or be saved.
 
     Raises:
@@ -153,30 +153,18 @@ def check_routing(rules_per_question: int, student: dspy.Module, learners: Seque
     route(student, dict.fromkeys(learners, nothing), embedder)  # refuses predictors that cannot be routed
 
 
-def saved_name(given: Embedder) -> str | None:
-    """What a saved routing calls an embedder, or None if no name says how to make it again."""
-    if given is tfidf:
-        return "tfidf"
-    if isinstance(given, SentenceEmbedder):
-        return f"hf:{given.model}"
-    if not isinstance(given, dspy.Embedder) or not isinstance(given.model, str):
-        return None
-    address = given.default_kwargs.keys() & {"api_base", "base_url"}
-    return None if given.default_kwargs.keys() - address - {"api_key"} else _SERVER * bool(address) + given.model
-
-
 class _Index:
     """Rules by their nearness to a question, for many threads. Copies of a predictor share one."""
 
-    def __init__(self, given: Embedder | str, rules: tuple[str, ...]) -> None:
+    def __init__(self, given: AnyEmbedder | str, rules: tuple[str, ...]) -> None:
         self.embedder, self._rules = embedder(given) if isinstance(given, str) else given, rules
         self._vectors: np.ndarray | None = None
         self._lock = threading.Lock()
 
     def nearest(self, question: str, k: int) -> list[str]:
         """The k rules nearest to a question, in their own order; of equally near ones the first."""
-        if self.embedder is tfidf:  # its vectors depend on the other texts
-            *rules, asked = embed([*self._rules, question], tfidf)
+        if isinstance(self.embedder, Tfidf):  # its vectors depend on the other texts
+            *rules, asked = embed([*self._rules, question], self.embedder)
         else:
             with self._lock:
                 if self._vectors is None:
@@ -192,17 +180,15 @@ class _Index:
 
     def __reduce__(self) -> tuple[Any, ...]:
         name = saved_name(self.embedder)
-        if isinstance(self.embedder, dspy.Embedder) and (name is None or name.startswith(_SERVER)):
+        if isinstance(self.embedder, dspy.Embedder) and (name is None or self.embedder.default_kwargs):
             raise PLDError(f"{described_embedder(self.embedder)} has an address or settings that no file should hold.")
         return _Index, (name or self.embedder, self._rules)
 
 
-def _made(routing: Routing, given: Embedder | None = None) -> Embedder:
+def _made(routing: Routing, given: AnyEmbedder | None = None) -> AnyEmbedder:
     """The given embedder if it is the routing's, else one made by name."""
     if given is not None and saved_name(given) == routing.embedder:
         return given
-    if routing.embedder.startswith(_SERVER):
-        raise PLDError(f"{routing.embedder} is at an address that is not saved: pass the embedder for the routing.")
     return embedder(routing.embedder)
 
 

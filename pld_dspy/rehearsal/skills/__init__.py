@@ -1,34 +1,20 @@
 """The skills of the generated sample."""
 
-from pld_dspy.rehearsal.skills.bar_chart import BarChart
 from pld_dspy.rehearsal.skills.base import Problem, Skill
-from pld_dspy.rehearsal.skills.concentration import Concentration
-from pld_dspy.rehearsal.skills.food_web import FoodWeb
-from pld_dspy.rehearsal.skills.heat_flow import HeatFlow
-from pld_dspy.rehearsal.skills.lever import Lever
-from pld_dspy.rehearsal.skills.line_plot import LinePlot
-from pld_dspy.rehearsal.skills.magnets import Magnets
+from pld_dspy.rehearsal.skills.diagrams import FoodWeb, Schematic
+from pld_dspy.rehearsal.skills.experiments import Concentration, HeatFlow, Lever, Magnets
 from pld_dspy.rehearsal.skills.map_directions import MapDirections
-from pld_dspy.rehearsal.skills.punnett_square import PunnettSquare
-from pld_dspy.rehearsal.skills.results_table import ResultsTable
-from pld_dspy.rehearsal.skills.schematic import Schematic
-from pld_dspy.rehearsal.skills.sentence_type import SentenceType
+from pld_dspy.rehearsal.skills.results import LinePlot, ResultsTable
 from pld_dspy.rehearsal.skills.verb_tense import VerbTense
 
-__all__ = ["SKILLS", "Problem", "Skill"]
+__all__ = ["SKILLS", "Problem", "Skill", "skill_asked"]
 
 SKILLS: tuple[Skill, ...] = (
-    Concentration(),
-    FoodWeb(),
-    HeatFlow(),
-    Lever(),
-    Magnets(),
-    MapDirections(),
-    PunnettSquare(),
-    SentenceType(),
-    VerbTense(),
-    BarChart(),
-    LinePlot(),
-    ResultsTable(),
-    Schematic(),
+    *(Concentration(), FoodWeb(), HeatFlow(), Lever(), Magnets(), MapDirections(), VerbTense()),  # ScienceQA
+    *(LinePlot(), ResultsTable(), Schematic()),  # SPIQA
 )
+
+
+def skill_asked(text: str) -> Skill | None:
+    """The skill that a text asks for, if any."""
+    return next((skill for skill in SKILLS if skill.asks(text)), None)

@@ -1,6 +1,5 @@
 """What a skill of the generated sample is: one object that draws, asks, reads back, answers and explains."""
 
-import math
 import random
 import re
 from abc import ABC, abstractmethod
@@ -16,15 +15,20 @@ Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (25, 25, 25)
 GREY: Colour = (170, 170, 170)
+WATER: Colour = (214, 234, 248)
 RED: Colour = (214, 39, 40)
 BLUE: Colour = (31, 119, 180)
 GREEN: Colour = (44, 160, 44)
 ORANGE: Colour = (255, 127, 14)
 PURPLE: Colour = (148, 103, 189)
 BROWN: Colour = (140, 86, 75)
-PINK: Colour = (227, 119, 194)
-TEAL: Colour = (23, 190, 207)
+COLOURS = (BLUE, RED, ORANGE, GREEN, PURPLE, BROWN, (227, 119, 194), (23, 190, 207))  # easy to tell apart
 
+font = cache(ImageFont.load_default)  # Pillow's own font, in pixels
+
+_SITUATIONS = (
+    "If a question asks", "When a question asks", "Whenever it is asked", "To tell", "To find out", "For the question",
+)  # fmt: skip
 _CHOOSE = re.compile(r"\b(?:choose|pick|take) the (first figure|figure whose caption)\b")
 
 
@@ -50,7 +54,7 @@ class Skill(ABC):
     """
 
     name: ClassVar[str]
-    benchmark: ClassVar[Literal["scienceqa", "spiqa"]]
+    benchmark: ClassVar[Literal["scienceqa", "spiqa"]] = "scienceqa"
     subject: ClassVar[str] = ""  # ScienceQA's: natural science, social science, language science
     topic: ClassVar[str] = ""
     grade: ClassVar[str] = ""
@@ -61,11 +65,10 @@ class Skill(ABC):
     caption_hint: ClassVar[str] = ""  # what a rule says of them, after "the figure whose caption"
     question_pattern: ClassVar[str]  # regular expressions, searched without regard to case
     rule_pattern: ClassVar[str]  # the rule is about this skill
-    right_pattern: ClassVar[str]  # ... and says the right thing
-    wrong_pattern: ClassVar[str]  # ... or the opposite
-    situations: ClassVar[tuple[str, ...]]  # wordings of "if the question asks ..."
+    claim_pattern: ClassVar[str]  # ... and what it claims, which is right where the first group takes part
+    questions: ClassVar[str]  # what its questions ask, as a rule says it after "If a question asks"
     right: ClassVar[tuple[str, ...]]  # wordings of what to look at and what follows
-    wrong: ClassVar[tuple[str, ...]]
+    wrong: ClassVar[str]  # the opposite
 
     @abstractmethod
     def draw(self, rng: random.Random) -> Problem:
@@ -79,10 +82,10 @@ class Skill(ABC):
         """What a student that knows no rule would guess from."""
         return choices
 
-    def asked(self, question: str) -> str:
-        """The word or words that the first group of `question_pattern` finds."""
-        found = re.search(self.question_pattern, question, re.IGNORECASE)
-        return found.group(1) if found else ""
+    def subject_of(self, question: str) -> str:
+        """The word or words that the first group of `question_pattern` matches."""
+        match = re.search(self.question_pattern, question, re.IGNORECASE)
+        return match.group(1) if match else ""
 
     def asks(self, question: str) -> bool:
         """Whether this question is one of this skill's."""
@@ -92,9 +95,8 @@ class Skill(ABC):
         """True for this skill's right rule, False for its wrong one, None for a rule that is about something else."""
         if _CHOOSE.search(rule) or not re.search(self.rule_pattern, rule, re.IGNORECASE):
             return None
-        if re.search(self.wrong_pattern, rule, re.IGNORECASE):
-            return False
-        return True if re.search(self.right_pattern, rule, re.IGNORECASE) else None
+        claim = re.search(self.claim_pattern, rule, re.IGNORECASE)
+        return claim.group(1) is not None if claim else None
 
     def understands_finding(self, rule: str) -> bool | None:
         """The same for rules that say in which of several figures to look."""
@@ -105,13 +107,13 @@ class Skill(ABC):
 
     def wording(self, rng: random.Random, correct: bool) -> str:
         """State the rule, or its opposite, in one of many wordings."""
-        return f"{rng.choice(self.situations)}, {rng.choice(self.right if correct else self.wrong)}."
+        return f"{rng.choice(_SITUATIONS)} {self.questions}, {rng.choice(self.right) if correct else self.wrong}."
 
     def finding(self, rng: random.Random, correct: bool) -> str:
         """State in which of several figures to look, or where not to."""
         verb = rng.choice(("choose", "pick", "take"))
         which = f"figure whose caption {self.caption_hint}" if correct else "first figure, whatever the captions say"
-        return f"{rng.choice(self.situations)}, {verb} the {which}."
+        return f"{rng.choice(_SITUATIONS)} {self.questions}, {verb} the {which}."
 
 
 def canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -120,10 +122,11 @@ def canvas(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     return image, ImageDraw.Draw(image)
 
 
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, in pixels."""
-    return ImageFont.load_default(size)
+def write(
+    pen: ImageDraw.ImageDraw, x: float, y: float, text: str, size: int = 18, anchor: str = "mm", colour: Colour = BLACK
+) -> None:
+    """Write a text, with its middle at (x, y) or what else Pillow's anchor names."""
+    pen.text((x, y), text, fill=colour, font=font(size), anchor=anchor)
 
 
 def mask(figure: Image.Image, colour: Colour, tolerance: int = 40) -> np.ndarray:
@@ -138,19 +141,22 @@ def columns(where: np.ndarray) -> np.ndarray:
     return np.flatnonzero(where.any(axis=0))
 
 
-def centre(where: np.ndarray) -> tuple[float, float]:
-    """Mean (x, y) of a mask in pixels; (nan, nan) where it is empty."""
+def drawn(figure: Image.Image, palette: dict[str, Colour]) -> list[str]:
+    """The names whose own colour a figure has."""
+    colours = {colour for _, colour in figure.convert("RGB").getcolors(1 << 16) or ()}
+    return [name for name, colour in palette.items() if colour in colours]
+
+
+def centre(where: np.ndarray) -> complex:
+    """Mean x + yj of a mask in pixels; nan where it is empty."""
     ys, xs = np.nonzero(where)
-    return (float(xs.mean()), float(ys.mean())) if xs.size else (float("nan"), float("nan"))
+    return complex(xs.mean(), ys.mean()) if xs.size else complex("nan")
 
 
-def arrow(
-    pen: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], colour: Colour, head: int = 16
-) -> None:
-    """A straight arrow whose tip is at `end`."""
-    (x0, y0), (x1, y1) = start, end
-    length = math.hypot(x1 - x0, y1 - y0)
-    ux, uy = (x1 - x0) / length, (y1 - y0) / length
-    x, y, wide = x1 - head * ux, y1 - head * uy, head * 0.45
-    pen.line((x0, y0, x, y), fill=colour, width=3)
-    pen.polygon([(x1, y1), (x - wide * uy, y + wide * ux), (x + wide * uy, y - wide * ux)], fill=colour)
+def arrow(pen: ImageDraw.ImageDraw, start: complex, end: complex, head: int = 16) -> None:
+    """A straight arrow whose tip is at `end`; points are x + yj."""
+    along = (end - start) / abs(end - start)
+    neck = end - head * along
+    corners = [(corner.real, corner.imag) for corner in (end, neck + 0.45j * head * along, neck - 0.45j * head * along)]
+    pen.line((start.real, start.imag, neck.real, neck.imag), fill=BLACK, width=3)
+    pen.polygon(corners, fill=BLACK)

@@ -4,71 +4,52 @@ import random
 
 from PIL import Image
 
-from pld_dspy.rehearsal.skills import base
-from pld_dspy.rehearsal.skills.base import BLACK, BLUE, RED, Colour, Problem, Skill, canvas, centre, font, mask
+from pld_dspy.rehearsal.skills.base import BLACK, BLUE, COLOURS, RED, WATER, Problem, Skill, canvas, centre, mask, write
 
 WIDTH, HEIGHT, PANEL = 500, 350, 120
-SEA: Colour = (214, 234, 248)
-LAND: Colour = (238, 244, 222)
-TOWNS = {
-    "Ashton": base.PURPLE, "Milford": base.ORANGE, "Dunmore": base.GREEN, "Oakley": base.BROWN, "Harlow": base.PINK,
-    "Tarbet": base.TEAL,
-}  # fmt: skip
-SIDES = {-1j: "top", 1: "right", 1j: "bottom", -1: "left"}  # points are x + yj, so 1j is a turn clockwise
+LAND = (238, 244, 222)
+TOWNS = dict(zip(("Ashton", "Milford", "Dunmore", "Oakley", "Harlow", "Tarbet"), COLOURS[2:], strict=True))
+UP = -1j  # points are x + yj, so times 1j is a turn clockwise
 DIRECTIONS = ("north", "east", "south", "west")
 PLACES = ("an island", "a valley", "a county", "a small country", "a cape", "a river plain")
-UP = -1j
 
 
 class MapDirections(Skill):
     """Directions on a map follow its compass, not the edges of the page."""
 
     name = "Read a map with a compass"
-    benchmark = "scienceqa"
     subject, topic, grade = "social science", "geography", "grade4"
-    lecture = (
-        "Maps have four main directions: north, south, east and west. A compass on the map shows which way is north. "
-        "North is not always at the top of the page. When you face north, east is to your right and west to your left."
-    )
+    lecture = "On a map, north is where the N of its compass points. East is to its right, and west to its left."
     question_pattern = r"which town is farthest (north|south|east|west)"
     rule_pattern = r"\bcompass\b|\btowns?\b"
-    right_pattern = r"\bnorth\b((?!\bpage\b)[^,;:.])*\bN\b|\bN\b((?!\bpage\b)[^,;:.])*\bnorth\b"
-    wrong_pattern = r"\bnorth\b[^,;:.]*\btop of the page\b|(?<!not )\btop of the page\b[^,;:.]*\bnorth\b"
-    situations = (
-        "If a question asks which town on a map is farthest in some direction",
-        "When a map with a compass is shown",
-        "To compare the positions of towns on a map",
-    )
+    claim_pattern = r"\bnorth\b[^,;:.]*(?:(\bN\b)|\btop of the page\b)"
+    questions = "which town on a map is farthest in some direction"
     right = (
         "find the compass arrow first: north is where its N points and the other directions follow from it",
-        "turn the map in your mind until the N of the compass points up as north and only then compare the places",
-        "take the compass needle as your guide: its N shows north even if it points sideways or down",
+        "take the compass needle as your guide: north is on the side of its N even if that points sideways or down",
     )
-    wrong = (
-        "look at the page itself: north is always at the top of the page and the compass does not matter",
-        "ignore the compass arrow: the top of the page is always north and its right side is east",
-    )
+    wrong = "look at the page itself: north is always at the top of the page and the compass does not matter"
 
     def draw(self, rng: random.Random) -> Problem:
         direction, north = rng.choice(DIRECTIONS), rng.choice((1, 1j, -1))
-        names, start = rng.sample(list(TOWNS), rng.choice((4, 5))), rng.choice((0, PANEL))
+        names = rng.sample(list(TOWNS), rng.choice((4, 5)))
         answer = by_page = ""
-        while answer == by_page or not (answer and by_page):
-            spots = _scatter(rng, len(names), start)
-            answer, by_page = (_farthest(names, spots, direction, up, 25) for up in (north, UP))
+        while answer == by_page:
+            xs, ys = rng.sample(range(60, 330, 50), len(names)), rng.sample(range(35, 300, 50), len(names))
+            spots = dict(zip(names, map(complex, xs, ys), strict=True))
+            answer, by_page = (_farthest(spots, direction, up) for up in (north, UP))
         image, pen = canvas(WIDTH, HEIGHT)
-        pen.rectangle((0, 0, WIDTH, HEIGHT), fill=SEA)
-        pen.rounded_rectangle((start + 8, 8, start + WIDTH - PANEL - 8, HEIGHT - 8), 60, fill=LAND, outline=BLACK)
-        for name, spot in zip(names, spots, strict=True):
+        pen.rectangle((0, 0, WIDTH, HEIGHT), fill=WATER)
+        pen.rounded_rectangle((8, 8, WIDTH - PANEL - 8, HEIGHT - 8), 60, fill=LAND, outline=BLACK)
+        for name, spot in spots.items():
             pen.circle((spot.real, spot.imag), 9, fill=TOWNS[name], outline=BLACK)
-            pen.text((spot.real, spot.imag + 12), name, fill=BLACK, font=font(17), anchor="mt")
-        middle = complex(PANEL // 2 if start else WIDTH - PANEL // 2, rng.randint(70, HEIGHT - 70))
+            write(pen, spot.real, spot.imag + 20, name, 17)
+        middle = complex(WIDTH - PANEL // 2, rng.randint(70, HEIGHT - 70))
         for tip, colour in ((32 * north, RED), (-32 * north, BLUE)):
             corners = [middle + tip, middle + 11j * north, middle - 11j * north]
             pen.polygon([(corner.real, corner.imag) for corner in corners], fill=colour, outline=BLACK)
         label = middle + 45 * north
-        pen.text((label.real, label.imag), "N", fill=BLACK, font=font(24), anchor="mm")
-        side = SIDES[north * 1j ** DIRECTIONS.index(direction)]
+        write(pen, label.real, label.imag, "N", 24)
         return Problem(
             question=f"Which town is farthest {direction}?",
             choices=tuple(rng.sample(names, len(names))),
@@ -76,31 +57,17 @@ class MapDirections(Skill):
             hint=f"The map shows the towns of {rng.choice(PLACES)}.",
             figure=image,
             caption="A map of towns with a compass.",
-            solution=f"By the compass, {direction} is toward the {side} of the page. {answer} lies farthest that way.",
+            solution=f"The N of the compass shows where {direction} is: {answer} lies farthest that way.",
         )
 
     def solve(self, question: str, choices: list[str], figure: Image.Image, follow_right_rule: bool) -> str:
         small = figure.resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.NEAREST)
-        red, blue, *spots = (
-            complex(*centre(mask(small, colour, 15))) for colour in (RED, BLUE, *(TOWNS[name] for name in choices))
-        )
-        needle = (red - blue) / abs(red - blue)
-        north = complex(round(needle.real), round(needle.imag)) if follow_right_rule else UP
-        return _farthest(choices, spots, question.rstrip("?").split()[-1], north)
+        spots = {name: centre(mask(small, TOWNS[name], 15)) for name in choices}
+        needle = centre(mask(small, RED, 15)) - centre(mask(small, BLUE, 15))
+        return _farthest(spots, self.subject_of(question), needle / abs(needle) if follow_right_rule else UP)
 
 
-def _scatter(rng: random.Random, count: int, start: int) -> list[complex]:
-    """Random places for towns, far enough apart for their labels."""
-    spots: list[complex] = []
-    while len(spots) < count:
-        spot = complex(start + rng.randint(60, WIDTH - PANEL - 60), rng.randint(35, HEIGHT - 55))
-        if all(abs(spot.real - other.real) > 85 or abs(spot.imag - other.imag) > 46 for other in spots):
-            spots.append(spot)
-    return spots
-
-
-def _farthest(names: list[str], spots: list[complex], direction: str, north: complex, clear: float = 0) -> str:
-    """The name of the place that lies farthest that way, or "" where the next one is nearly as far."""
+def _farthest(spots: dict[str, complex], direction: str, north: complex) -> str:
+    """The name of the place that lies farthest that way."""
     toward = north * 1j ** DIRECTIONS.index(direction)
-    ranked = sorted(((spot * toward.conjugate()).real, name) for spot, name in zip(spots, names, strict=True))
-    return ranked[-1][1] if ranked[-1][0] - ranked[-2][0] >= clear else ""
+    return max(spots, key=lambda name: (spots[name] * toward.conjugate()).real)

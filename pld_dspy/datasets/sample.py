@@ -24,11 +24,9 @@ def sample_folder(benchmark: str) -> Path:
 
     The folder's name has a hash of the code that draws, so that it is drawn anew when that changes.
     """
-    code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        code.update(path.read_bytes())
+    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pld-dspy"
-    folder = cache / f"{benchmark}-sample-{code.hexdigest()[:12]}"
+    folder = cache / f"{benchmark}-sample-{hashlib.sha256(code).hexdigest()[:12]}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=cache))
@@ -55,52 +53,39 @@ def write_sample(benchmark: str, folder: Path, sizes: dict[str, int] = SIZES, se
     writers = {"scienceqa": _write_scienceqa, "spiqa": _write_spiqa}
     if benchmark not in writers:
         raise PLDError(f"There is no generated sample of {benchmark!r}; there is one of {', '.join(writers)}.")
-    problems = _problems([skill for skill in SKILLS if skill.benchmark == benchmark], random.Random(seed))
-    writers[benchmark](problems, folder, sizes)
+    skills = [skill for skill in SKILLS if skill.benchmark == benchmark]
+    writers[benchmark](_problems(skills, random.Random(seed)), folder, sizes)
 
 
 def _problems(skills: list[Skill], rng: random.Random) -> Iterator[tuple[Skill, Problem]]:
     """Distinct problems without end, the skills in turn."""
-    seen = set()
+    seen: set[bytes] = set()
+    turn = 0
     while True:
-        for skill in skills:
-            while True:
-                problem = skill.draw(rng)
-                pixels = problem.figure.tobytes() if problem.figure else b""
-                key = hashlib.sha256(repr(problem).encode() + pixels).digest()
-                if key not in seen:
-                    break
+        skill = skills[turn % len(skills)]
+        problem = skill.draw(rng)
+        pixels = problem.figure.tobytes() if problem.figure else b""
+        key = hashlib.sha256(repr(problem).encode() + pixels).digest()
+        if key not in seen:
             seen.add(key)
+            turn += 1
             yield skill, problem
 
 
 def _write_scienceqa(problems: Iterator[tuple[Skill, Problem]], folder: Path, sizes: dict[str, int]) -> None:
     table: dict[str, dict] = {}
-    splits: dict[str, list[str]] = {}
     captions: dict[str, str] = {}
-    for split, size in sizes.items():
-        splits[split] = [str(len(table) + number) for number in range(1, size + 1)]
-        for pid in splits[split]:
-            skill, problem = next(problems)
-            table[pid] = {
-                "question": problem.question,
-                "choices": list(problem.choices),
-                "answer": problem.choices.index(problem.answer),
-                "hint": problem.hint,
-                "image": "image.png" if problem.figure else None,
-                "task": "closed choice",
-                "grade": skill.grade,
-                "subject": skill.subject,
-                "topic": skill.topic,
-                "category": skill.topic,
-                "skill": skill.name,
-                "lecture": skill.lecture,
-                "solution": problem.solution,
-                "split": split,
-            }
-            if problem.figure:
-                captions[pid] = problem.caption
-                _save(problem.figure, folder / "images" / split / pid / "image.png")
+    for split in (split for split, size in sizes.items() for _ in range(size)):
+        pid, (skill, problem) = str(len(table) + 1), next(problems)
+        table[pid] = {"task": "closed choice", "category": skill.topic, "skill": skill.name, "split": split}
+        table[pid] |= {name: getattr(skill, name) for name in ("grade", "subject", "topic", "lecture")}
+        table[pid] |= {name: getattr(problem, name) for name in ("question", "choices", "hint", "solution")}
+        table[pid]["answer"] = problem.choices.index(problem.answer)
+        table[pid]["image"] = "image.png" if problem.figure else None
+        if problem.figure:
+            captions[pid] = problem.caption
+            _save(problem.figure, folder / "images" / split / pid / "image.png")
+    splits = {split: [pid for pid, row in table.items() if row["split"] == split] for split in sizes}
     _dump(table, folder / "problems.json")
     _dump(splits, folder / "pid_splits.json")
     _dump({"captions": captions}, folder / "captions.json")
@@ -108,26 +93,22 @@ def _write_scienceqa(problems: Iterator[tuple[Skill, Problem]], folder: Path, si
 
 def _write_spiqa(problems: Iterator[tuple[Skill, Problem]], folder: Path, sizes: dict[str, int]) -> None:
     for split, size in sizes.items():
-        questions, images = folder / SPLITS[split].questions, folder / SPLITS[split].images
         papers: dict[str, dict] = {}
         for first in range(0, size, FIGURES_OF_A_PAPER):
             paper = f"{split}.{len(papers) + 1:05d}v1"
-            figures, asked = {}, []
+            figures, questions = {}, []
             for number in range(1, FIGURES_OF_A_PAPER + 1):
                 skill, problem = next(problems)
-                table = skill.figure_type == "table"
-                name = f"{paper}-{'Table' if table else 'Figure'}{number}-1.png"
+                content = "table" if skill.figure_type == "table" else "figure"
+                name = f"{paper}-{content.capitalize()}{number}-1.png"
                 if problem.figure:
-                    _save(problem.figure, images / paper / name)
-                figures[name] = {
-                    "caption": problem.caption,
-                    "content_type": "table" if table else "figure",
-                    "figure_type": "N/A" if table else skill.figure_type,
-                }
+                    _save(problem.figure, folder / SPLITS[split].images / paper / name)
+                figure_type = "N/A" if content == "table" else skill.figure_type
+                figures[name] = {"caption": problem.caption, "content_type": content, "figure_type": figure_type}
                 answer = {"question": problem.question, "answer": problem.answer, "explanation": problem.solution}
-                asked.append({**answer, "reference": name})
-            papers[paper] = {"paper_id": paper, "all_figures": figures, "qa": asked[: size - first]}
-        _dump(papers, questions)
+                questions.append({**answer, "reference": name})
+            papers[paper] = {"paper_id": paper, "all_figures": figures, "qa": questions[: size - first]}
+        _dump(papers, folder / SPLITS[split].questions)
 
 
 def _save(figure: Image.Image, path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Measures beside a program's metric: what `pld evaluate` adds to a benchmark's table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import dspy
+
+from pld_dspy.errors import PLDError
+from pld_dspy.examples import example_id
+from pld_dspy.run.runner import Runner
+
+TRIAL = dspy.Example(question="What is two plus two?", answer="four").with_inputs("question")
+
+
+class MeasureScores(NamedTuple):
+    """What a measure gives to some answers."""
+
+    examples: list[float]  # a score for each answer, in their order
+    overall: float | None = None  # of the whole set, where that is not their mean
+
+
+class Measure(Protocol):
+    """Scores answers that are there already.
+
+    A package adds one to `pld evaluate --measure NAME` by the entry point NAME in the group `pld_dspy.measures`.
+
+    Attributes:
+        heading: of its column in the table.
+    """
+
+    heading: str
+
+    def check(self, examples: Sequence[dspy.Example], runner: Runner) -> None:
+        """Show what is missing before the student is asked: labels, packages, a model; this one tries a question.
+
+        Raises:
+            PLDError: what is missing.
+        """
+        gold_answers(examples)
+        self.score([TRIAL], ["4"], runner)
+
+    def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
+        """Score the answers.
+
+        Args:
+            examples: the questions.
+            answers: the student's, one for each; None where its reply could not be read.
+            runner: makes and counts the calls of a measure that asks a model.
+
+        Raises:
+            PLDError: they cannot be scored.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TextMeasure(Measure):
+    """A measure of texts beside gold answers; no answer counts as an empty one.
+
+    Args:
+        heading: of its column in the table.
+        compare: candidates, references → scores.
+    """
+
+    heading: str
+    compare: Callable[[Sequence[str], Sequence[str]], MeasureScores]
+
+    def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
+        """Compare each answer with its gold answer."""
+        return self.compare([answer or "" for answer in answers], gold_answers(examples))
+
+
+def gold_answers(examples: Sequence[dspy.Example]) -> list[str]:
+    """The examples' labels `answer`.
+
+    Raises:
+        PLDError: one has none.
+    """
+    for example in examples:
+        if not example.get("answer"):
+            raise PLDError(
+                f"Example {example_id(example)} has no label `answer` that an answer could be compared with."
+            )
+    return [str(example.answer) for example in examples]
