@@ -57,12 +57,12 @@ def test_rules_are_chosen_by_the_question_at_evaluation_too(pld, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--gate", "open"), "'open' is not one of 'positive', 'significant', 'off'"),
+        (("--gate", "open"), "There is no gate 'open'; there are: positive, significant, off"),
         (("--auto", "huge"), "'huge' is not one of"),
-        (("--teacher", "none"), "there are no expert rules"),
+        (("--teacher", "none"), "There is no source of rules"),
         (("--expert-rules", "missing.jsonl"), "missing.jsonl cannot be read"),
         (("--rules-per-question", "0"), "--rules-per-question"),
-        (("--extraction", "dreams"), "'dreams' is not one of"),
+        (("--extraction", "dreams"), "There is no extraction 'dreams'"),
     ],
 )
 def test_wrong_options_end_with_one_sentence_before_a_model_is_asked(pld, arguments, says, tmp_path):

@@ -14,13 +14,13 @@ from matplotlib import pyplot
 from pld_dspy.clustering import search_clusters
 from pld_dspy.distillation import Distillation
 from pld_dspy.experiment import BeforeAfter, Summary
-from pld_dspy.report.page import LONGEST, compile_page
+from pld_dspy.report.page import LONGEST, compile_page, write_page
 from pld_dspy.report.pictures import study_pictures
 from pld_dspy.report.tables import SIMULATED
 from pld_dspy.rules import Rule, RuleSet, RuleUse
 from pld_dspy.rules.edits import AppliedEdit, Edit
 from pld_dspy.rules.steps import Step, Verdict
-from pld_dspy.run.usage import Usage
+from pld_dspy.run import RunFolder, Usage
 from pld_dspy.statistics import compare
 from pld_dspy.student.coverage import Coverage, Share
 from pld_dspy.synthesis.candidates import Candidate, settle
@@ -248,6 +248,13 @@ def test_with_nothing_to_show():
     ):
         assert said in text
     assert "<img" not in page(candidates=CANDIDATES[:1]), "one point is no picture"
+
+
+def test_a_page_that_cannot_be_made_is_a_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    write_page(RunFolder(tmp_path / "run"), "scienceqa", distillation())
+    assert "report.html could not be made" in caplog.text
+    assert not (tmp_path / "run").exists()
 
 
 def test_equal_input_gives_equal_bytes(clustering, drawn):
