@@ -82,6 +82,7 @@ def score(
         run.status("interrupted", runner.usage())  # until the end below
     breakdown = _breakdown(task.program, examples, evaluation, measured)
     judge = next((measure.judge.model for measure in measures if isinstance(measure, L3Score)), None)
+    used = {role: runner.meter(role).total(judge if role == "judge" else None) for role in runner.usage()}
     scores = Scores(
         program=task.name,
         data=task.source,
@@ -95,7 +96,7 @@ def score(
         prompt_tokens=evaluation.prompt_tokens,
         breakdown=breakdown,
         judge=judge,
-        usage={role: runner.meter(role).total() for role in runner.usage()} | task.usage,
+        usage=used | task.usage,
         seconds=round(time.monotonic() - start, 1),
         log_dir=None if log_dir is None else str(log_dir),
     )

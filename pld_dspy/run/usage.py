@@ -65,13 +65,12 @@ class Meter(UsageTracker):
         with self._lock:
             return {model: usage.model_copy() for model, usage in self._by_model.items()}
 
-    def total(self) -> Usage:
-        """Everything counted so far; no cost where one of the models has no known price."""
-        total = Usage(cost_usd=0.0)
-        for model, usage in self.by_model().items():
-            usage.cost_usd = price(model, usage.prompt_tokens, usage.completion_tokens, usage.calls)
-            total += usage
-        return total
+    def total(self, model: str | None = None) -> Usage:
+        """Everything counted so far, or of one model; no cost where one of the models has no known price."""
+        counted = {name: usage for name, usage in self.by_model().items() if model in (None, name)}
+        for name, usage in counted.items():
+            usage.cost_usd = price(name, usage.prompt_tokens, usage.completion_tokens, usage.calls)
+        return sum(counted.values(), start=Usage(cost_usd=0.0))
 
 
 def price(model: str, prompt_tokens: int, completion_tokens: int, calls: int = 1) -> float | None:
