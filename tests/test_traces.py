@@ -132,7 +132,7 @@ def test_what_the_teacher_cannot_answer_is_left_out():
 
 def test_a_spent_budget_leaves_the_rest_untraced():
     runner = Runner(1, max_lm_calls=3)
-    found = traced(Two(), scripted(teaching), examples(6)[2:], runner=runner, tracker=runner.teacher)
+    found = traced(Two(), scripted(teaching), examples(6)[2:], runner=runner, tracker=runner.meter("teacher"))
     assert list(found) == ["q2", "q3"]
     assert runner.spent
 
