@@ -74,7 +74,7 @@ def test_a_teacher_without_one_usable_rule_is_an_error_that_says_why(reply):
 def test_no_lessons_no_calls():
     lm = scripted(lambda prompt: {"rule": GOOD})
     assert Examples().micro_rules(FakeContext(lm=lm), ["self"]) == []
-    with pytest.raises(PLDError, match="^No rule came of the examples of 0 training examples: they need labels"):
+    with pytest.raises(PLDError, match=r"^No rule came of the examples of 0 training examples: they need labels"):
         extracted(lm, [])
     assert lm.engine.prompts == []
 
