@@ -1,17 +1,18 @@
 import itertools
 import math
 from fractions import Fraction
+from unittest import mock
 
 import numpy as np
 import pytest
+from fakes import FakeContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scripted import examples
 
-from pld_dspy.resolution.gates import Gate
+from pld_dspy.resolution import Trial, gate_of, gates
 from pld_dspy.statistics import FLIPS, Comparison, compare
-from pld_dspy.student.evaluation import Evaluation, Scored
 
 NOW, EDITED = "now", "edited"
 right_or_wrong = st.tuples(st.integers(0, 1), st.integers(0, 1))
@@ -120,44 +121,31 @@ def test_a_clear_gain_of_graded_scores_has_as_small_a_p_value_as_resampling_can_
     assert found.gain == pytest.approx(0.3)
 
 
-class Scores:
-    """Scores programs by a table, the current one 0 where the table does not say, and remembers what was asked."""
-
-    def __init__(self, **table: dict[str, float]) -> None:
-        self.table = table
-        self.asked: list[tuple[str, str, list[str]]] = []  # program, purpose, ids
-
-    def __call__(self, program, examples, purpose):
-        ids = [example.id for example in examples]
-        self.asked.append((program, purpose, ids))
-        return Evaluation(
-            items=[
-                Scored(purpose=purpose, program=program, example=id, content=id, score=self.table[program].get(id, 0.0))
-                for id in ids
-            ]
-        )
-
-    def evidence(self) -> list[list[str]]:
-        """The ids that the edited program was scored on, in order."""
-        return [ids for program, _, ids in self.asked if program == EDITED]
-
-
 VALSET = examples(6)
 WHOLE = [f"q{i}" for i in range(6)]
 FAILURES = [example.copy(id=f"f{i}") for i, example in enumerate(examples(3))]
 FAILED = ["f0", "f1", "f2"]
 
 
-def judge(now, edited, failures=FAILURES, valset=VALSET, equal_is_enough=False, **settings):
-    """The verdict on scores by id, and what was asked for it."""
-    evaluate = Scores(now=now, edited=edited)
-    gate = Gate(evaluate, valset, **{"minibatch": 4, **settings})
-    return gate.judge(NOW, EDITED, failures, equal_is_enough), evaluate
+def judge(
+    now, edited, failures=FAILURES, valset=VALSET, shortens=False, gate="positive", seed=0, measured=False, minibatch=4
+):
+    """The verdict on scores by id, 0 where they do not say, and the context that was asked for them."""
+    tables = {NOW: now, EDITED: edited}
+    context = FakeContext(lambda program, example: tables[program].get(example.id, 0.0), seed=seed)
+    trial = Trial(context, NOW, EDITED, valset, failures, shortens, measured)
+    with mock.patch.object(gates, "MINIBATCH", minibatch):
+        return gate_of(gate).judge(trial), context
+
+
+def evidence(context) -> list[list[str]]:
+    """The ids that the edited program was scored on, in order."""
+    return [ids for program, _, ids in context.scored if program == EDITED]
 
 
 def test_an_edit_is_tried_on_its_failures_then_on_a_minibatch_then_on_the_whole_set():
-    verdict, evaluate = judge({"q0": 1.0}, {"f1": 1.0, "q0": 1.0, "q5": 1.0})
-    assert evaluate.evidence() == [FAILED, WHOLE[:4], WHOLE]
+    verdict, context = judge({"q0": 1.0}, {"f1": 1.0, "q0": 1.0, "q5": 1.0})
+    assert evidence(context) == [FAILED, WHOLE[:4], WHOLE]
     assert verdict.accepted
     assert verdict.whole
     assert verdict.mended == 1
@@ -166,11 +154,11 @@ def test_an_edit_is_tried_on_its_failures_then_on_a_minibatch_then_on_the_whole_
 
 
 def test_both_programs_meet_the_same_examples_and_every_score_says_what_it_is_for():
-    _, evaluate = judge({}, {"f1": 1.0, "q0": 1.0})
+    _, context = judge({}, {"f1": 1.0, "q0": 1.0})
     for program in (NOW, EDITED):
-        assert [ids for asked, _, ids in evaluate.asked if asked == program] == [FAILED, WHOLE[:4], WHOLE]
+        assert [ids for asked, _, ids in context.scored if asked == program] == [FAILED, WHOLE[:4], WHOLE]
     purposes = {
-        program: {purpose for asked, purpose, _ in evaluate.asked if asked == program} for program in (NOW, EDITED)
+        program: {purpose for asked, purpose, _ in context.scored if asked == program} for program in (NOW, EDITED)
     }
     assert len(purposes[NOW]) == 1
     assert len(purposes[EDITED]) == 3
@@ -179,13 +167,13 @@ def test_both_programs_meet_the_same_examples_and_every_score_says_what_it_is_fo
 
 @pytest.mark.parametrize(("n", "said"), [(3, "the 3 failures"), (1, "the failure it")])
 def test_an_edit_that_mends_none_of_its_failures_is_refused_at_once(n, said):
-    verdict, evaluate = judge({}, dict.fromkeys(WHOLE, 1.0), FAILURES[:n])
+    verdict, context = judge({}, dict.fromkeys(WHOLE, 1.0), FAILURES[:n])
     assert not verdict.accepted
     assert verdict.mended == 0
     assert verdict.comparison is None
     assert not verdict.whole
     assert said in verdict.why
-    assert evaluate.evidence() == [FAILED[:n]]
+    assert evidence(context) == [FAILED[:n]]
 
 
 def test_every_mended_failure_is_counted_also_where_others_get_worse():
@@ -195,43 +183,43 @@ def test_every_mended_failure_is_counted_also_where_others_get_worse():
 
 
 def test_an_edit_that_loses_on_the_minibatch_is_refused_there():
-    verdict, evaluate = judge({"q3": 1.0}, {"f0": 1.0, "q4": 1.0, "q5": 1.0})
+    verdict, context = judge({"q3": 1.0}, {"f0": 1.0, "q4": 1.0, "q5": 1.0})
     assert not verdict.accepted
     assert not verdict.whole
     assert verdict.mended == 1
     assert verdict.comparison.n == 4
     assert verdict.why == "loses on a minibatch: 0 better, 1 worse of 4, p = 1"
-    assert evaluate.evidence() == [FAILED, WHOLE[:4]]
+    assert evidence(context) == [FAILED, WHOLE[:4]]
 
 
 def test_what_is_no_worse_on_the_minibatch_goes_on_to_the_whole_set():
-    verdict, evaluate = judge({"q5": 1.0, "q0": 1.0}, {"f0": 1.0, "q1": 1.0})
-    assert evaluate.evidence()[-1] == WHOLE
+    verdict, context = judge({"q5": 1.0, "q0": 1.0}, {"f0": 1.0, "q1": 1.0})
+    assert evidence(context)[-1] == WHOLE
     assert not verdict.accepted
     assert verdict.whole
     assert verdict.why == "loses: 1 better, 2 worse of 6, p = 1"
 
 
 def test_an_edit_without_failures_is_tried_on_validation_examples_only():
-    verdict, evaluate = judge({}, {"q0": 1.0}, ())
-    assert evaluate.evidence() == [WHOLE[:4], WHOLE]
+    verdict, context = judge({}, {"q0": 1.0}, ())
+    assert evidence(context) == [WHOLE[:4], WHOLE]
     assert verdict.mended is None
     assert verdict.accepted
 
 
 @pytest.mark.parametrize("minibatch", [6, 7, 20])
 def test_a_validation_set_that_is_not_larger_than_the_minibatch_is_used_whole_at_once(minibatch):
-    verdict, evaluate = judge({"q0": 1.0}, {"f0": 1.0, "q1": 1.0, "q2": 1.0}, minibatch=minibatch)
-    assert evaluate.evidence() == [FAILED, WHOLE]
+    verdict, context = judge({"q0": 1.0}, {"f0": 1.0, "q1": 1.0, "q2": 1.0}, minibatch=minibatch)
+    assert evidence(context) == [FAILED, WHOLE]
     assert verdict.accepted
     assert verdict.whole
 
 
-@pytest.mark.parametrize("strictness", ["positive", "significant"])
-def test_an_equal_score_is_enough_only_where_that_is_said(strictness):
+@pytest.mark.parametrize("gate", ["positive", "significant"])
+def test_an_equal_score_is_enough_only_where_that_is_said(gate):
     now, edited = {"q0": 1.0}, {"f0": 1.0, "q0": 1.0}
-    refused, _ = judge(now, edited, strictness=strictness)
-    taken, _ = judge(now, edited, strictness=strictness, equal_is_enough=True)
+    refused, _ = judge(now, edited, gate=gate)
+    taken, _ = judge(now, edited, gate=gate, shortens=True)
     assert (refused.accepted, taken.accepted) == (False, True)
     assert refused.why == taken.why == "changes nothing: 0 better, 0 worse of 6, p = 1"
 
@@ -239,12 +227,12 @@ def test_an_equal_score_is_enough_only_where_that_is_said(strictness):
 def test_as_many_gains_as_losses_are_an_equal_score():
     now, edited = {"q0": 1.0}, {"q1": 1.0}
     assert not judge(now, edited, ())[0].accepted
-    assert judge(now, edited, (), equal_is_enough=True)[0].accepted
+    assert judge(now, edited, (), shortens=True)[0].accepted
 
 
 def test_a_loss_is_never_enough():
     now, edited = {"q5": 1.0}, {}
-    verdict, _ = judge(now, edited, (), equal_is_enough=True)
+    verdict, _ = judge(now, edited, (), shortens=True)
     assert not verdict.accepted
     assert verdict.whole
 
@@ -252,7 +240,7 @@ def test_a_loss_is_never_enough():
 @pytest.mark.parametrize(("gained", "sure"), [(5, False), (6, True)])
 def test_significant_asks_for_a_p_value_below_a_twentieth_besides_the_gain(gained, sure):
     edited = {"f0": 1.0} | dict.fromkeys(WHOLE[:gained], 1.0)
-    verdict, _ = judge({}, edited, strictness="significant")
+    verdict, _ = judge({}, edited, gate="significant")
     assert verdict.accepted is sure
     assert verdict.why.startswith("gains:" if sure else "gains too little to be sure:")
     assert verdict.comparison.p_value == pytest.approx(2 / 2**gained)
@@ -260,28 +248,28 @@ def test_significant_asks_for_a_p_value_below_a_twentieth_besides_the_gain(gaine
 
 
 def test_what_need_only_be_equal_need_not_be_significant():
-    verdict, _ = judge({}, {"q0": 1.0}, (), strictness="significant", equal_is_enough=True)
+    verdict, _ = judge({}, {"q0": 1.0}, (), gate="significant", shortens=True)
     assert verdict.accepted
 
 
 def test_a_sure_loss_is_no_gain():
-    verdict, _ = judge(dict.fromkeys(WHOLE, 1.0), {"f0": 1.0}, strictness="significant", minibatch=6)
+    verdict, _ = judge(dict.fromkeys(WHOLE, 1.0), {"f0": 1.0}, gate="significant", minibatch=6)
     assert verdict.comparison.p_value < 0.05
     assert not verdict.accepted
     assert verdict.why.startswith("loses:")
 
 
-@pytest.mark.parametrize("equal_is_enough", [True, False])
-def test_a_gate_that_is_off_takes_everything_unseen(equal_is_enough):
+@pytest.mark.parametrize("shortens", [True, False])
+def test_a_gate_that_is_off_takes_everything_unseen(shortens):
     now, edited = dict.fromkeys(WHOLE, 1.0), {}
-    verdict, evaluate = judge(now, edited, strictness="off", equal_is_enough=equal_is_enough)
+    verdict, context = judge(now, edited, gate="off", shortens=shortens)
     assert verdict.accepted
     assert "off" in verdict.why
     assert (verdict.mended, verdict.comparison, verdict.whole) == (None, None, False)
-    assert evaluate.asked == []
+    assert context.scored == []
 
 
-def test_the_seed_of_the_gate_is_that_of_the_resampling():
+def test_the_seed_of_the_compile_is_that_of_the_resampling():
     rng = np.random.default_rng(3)
     valset = examples(30)
     now = {example.id: 0.5 for example in valset}
@@ -291,15 +279,21 @@ def test_the_seed_of_the_gate_is_that_of_the_resampling():
     assert verdicts[0].comparison.p_value != verdicts[2].comparison.p_value
 
 
+def test_where_most_scores_are_known_the_whole_set_is_tried_at_once():
+    verdict, context = judge({"q3": 1.0}, {"q4": 1.0, "q5": 1.0}, (), measured=True)
+    assert evidence(context) == [WHOLE], "the first part, which loses, is not asked for"
+    assert verdict.accepted
+
+
 @settings(max_examples=60)
 @given(st.lists(right_or_wrong, min_size=1, max_size=12), st.integers(1, 12), st.booleans())
-def test_what_is_accepted_has_gained_or_need_not_gain(pairs, minibatch, equal_is_enough):
+def test_what_is_accepted_has_gained_or_need_not_gain(pairs, minibatch, shortens):
     valset = examples(len(pairs))
     now, edited = ({f"q{i}": float(pair[side]) for i, pair in enumerate(pairs)} for side in (0, 1))
-    verdict, _ = judge(now, edited, (), valset, equal_is_enough, minibatch=minibatch)
+    verdict, _ = judge(now, edited, (), valset, shortens, minibatch=minibatch)
     gained = sum(new - old for old, new in pairs)
     early = sum(new - old for old, new in pairs[:minibatch])
-    assert verdict.accepted == (early >= 0 and (gained > 0 or (equal_is_enough and gained == 0)))
+    assert verdict.accepted == (early >= 0 and (gained > 0 or (shortens and gained == 0)))
     assert verdict.whole == (early >= 0 or minibatch >= len(pairs))
 
 

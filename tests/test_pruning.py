@@ -1,57 +1,25 @@
-import contextlib
+from fakes import FakeContext, texts_in
+from scripted import examples
 
-import dspy
-from scripted import examples, scripted
-
-from pld_dspy.clustering import tfidf
-from pld_dspy.resolution.gates import Gate
-from pld_dspy.resolution.loop import Resolution, Resolver
-from pld_dspy.resolution.pruning import Pruner
+from pld_dspy.resolution.decisions import Decisions
+from pld_dspy.resolution.gates import Positive
+from pld_dspy.resolution.pruning import prune as prune_rules
 from pld_dspy.rules import RuleSet
-from pld_dspy.run.runner import Runner
-from pld_dspy.student.evaluation import Evaluator, exact_match
-from pld_dspy.student.instructions import instruct
-from pld_dspy.teacher import Teacher
-
-STUDENT = dspy.Predict("question -> answer")
 
 
-def prune(rules, says, budget=None, n=6, valset=None):
-    """Prune `rules` of a student that answers what `says(lines of its rules, question)` says.
+def prune(rules, says, most_rules=None):
+    """Prune `rules` of a student that answers what `says(its rules, question)` says.
 
-    Returns the rules that are left and the steps; `budget` is the number of rules that a prompt holds.
+    Returns the rules that are left and the steps; `most_rules` is the number of rules that a prompt holds.
     """
-    steps, runner = [], Runner(1)
-
-    def script(prompt):
-        texts = [line.removeprefix("- ") for line in prompt.system.splitlines() if line.strip().startswith("- ")]
-        return {"answer": says([text.removeprefix("- ") for text in map(str.strip, texts)], prompt.fields["question"])}
-
-    def build(rules, most=None):
-        shown = {name: of.keep([rule.id for rule in of.rules][:most]) for name, of in rules.items()}
-        return instruct(STUDENT, shown)
-
-    evaluate = Evaluator(exact_match(STUDENT), runner)
-    valset = valset or [each.copy(id=f"v{i}", question=f"Is v{i} it?") for i, each in enumerate(examples(n))]
-    resolver = Resolver(
-        build=lambda rules: build(rules, budget),
-        in_prompt=lambda rules: rules,
-        evaluate=evaluate,
-        gate=Gate(evaluate, valset),
-        teacher=Teacher(),
-        teacher_context=contextlib.nullcontext,
-        runner=runner,
-        embedder=tfidf,
+    context = FakeContext(
+        lambda program, example: says(texts_in(program), example.question) == example.answer,
         trainset=examples(4),
-        strata=(),
-        accept=lambda rules, verdict: None,
-        report=steps.append,
-        how=Resolution(),
+        valset=[each.copy(id=f"v{i}", question=f"Is v{i} it?") for i, each in enumerate(examples(6))],
+        most_rules=most_rules,
     )
-    pruner = Pruner(build=build, measurable=lambda rules: rules, evaluate=evaluate, resolver=resolver)
-    with dspy.context(lm=scripted(script)):
-        left = pruner.prune({"self": RuleSet.of(rules)}, iteration=4)
-    return left["self"], steps
+    left = prune_rules(context, {"self": RuleSet.of(rules)}, Decisions(context, Positive()), iteration=4)
+    return left["self"], context.steps
 
 
 def texts(rules):
@@ -99,7 +67,7 @@ def test_a_rule_beyond_the_budget_is_measured_too():
     def says(rules, question):
         return "yes" if "say yes" in rules else "no"
 
-    left, _ = prune([("say this", ["a", "b"]), ("say yes", ["c"])], says, budget=1)
+    left, _ = prune([("say this", ["a", "b"]), ("say yes", ["c"])], says, most_rules=1)
     assert texts(left) == ["say yes"]
     assert left.rules[0].use.gain == 1.0
 

@@ -1,17 +1,22 @@
+import base64
+import io
+
 import dspy
 import pytest
+from fakes import FakeContext
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
 from scripted import scripted
 
 from pld_dspy.datasets import load
 from pld_dspy.errors import PLDError
-from pld_dspy.extraction.lessons import Lesson, extract, lesson
-from pld_dspy.extraction.rationales import REWRITTEN, WORDS, RationaleTeacher, from_rationales
+from pld_dspy.extraction import Examples, Rationales, RewrittenRationales, Source, extract
+from pld_dspy.extraction.lessons import Lesson, lesson
+from pld_dspy.extraction.rationales import WORDS, from_rationales
 from pld_dspy.programs import ScienceQA
 from pld_dspy.rules.wording import flaw, leak
-from pld_dspy.run.runner import Runner
-from pld_dspy.teacher import Teacher
+from pld_dspy.teacher import REWRITTEN
 
 TENSES = (
     "Verbs tell when something happens. Present tense verbs tell about now. Past tense verbs tell what already "
@@ -158,19 +163,36 @@ def test_whatever_the_data_say_a_rule_has_no_flaw_and_leaks_nothing(drawn):
         assert len(rule.rule.split()) <= WORDS
 
 
-def asked(lessons: list[Lesson], teacher: Teacher | None = None) -> list:
+# Explanations that the teacher rewrites
+
+
+def dot() -> dspy.Image:
+    """A picture."""
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG")
+    return dspy.Image(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
+
+
+def explained(question="Which tense does Mona's sentence use?", answer="future tense", **explanations) -> dspy.Example:
+    """A labelled example of verb tenses."""
+    known = {"question": question, "answer": answer, "skill": "verb tenses", **explanations}
+    return dspy.Example(**known).with_inputs("question", "image")
+
+
+def asked(source: Source, *trainset: dspy.Example) -> list:
+    """The prompts of a source that gets a good rule for each of them."""
     lm = scripted(lambda prompt: {"rule": GOOD, "reasoning": "because"})
-    with dspy.context(lm=lm):
-        found = extract(lessons, teacher or RationaleTeacher(), Runner(1))
-    assert [(rule.rule, rule.reasoning) for rule in found] == [(GOOD, "because")] * len(found)
+    found = source.micro_rules(FakeContext(lm=lm, trainset=trainset), ["self"])
+    assert [(rule.rule, rule.reasoning) for rule in found] == [(GOOD, "because")] * len(lm.engine.prompts)
     return lm.engine.prompts
 
 
 def test_the_teacher_of_rationales_sees_the_lecture_and_nothing_of_the_example():
-    picture = dspy.Image("data:image/png;base64,AAAA")
-    prompt = asked([one(lecture=TENSES, solution="Mona's has will.")._replace(figures=[picture])])[0]
+    case = explained(lecture=TENSES, solution="Mona's has will.", image=dot())
+    assert asked(Examples(), case)[0].figures, "who looks at examples sees the figure"
+    prompt = asked(RewrittenRationales(), case)[0]
     assert prompt.fields == {
-        "task": "Answer.",
+        "task": "Given the fields `question`, produce the fields `answer`.",
         "kind": "verb tenses",
         "rationale": TENSES,
         "answer": "future tense",
@@ -181,7 +203,8 @@ def test_the_teacher_of_rationales_sees_the_lecture_and_nothing_of_the_example()
 
 def test_examples_that_share_a_lecture_share_a_prompt_unless_it_speaks_of_their_answers():
     def fields(*answers: str) -> list[dict[str, str]]:
-        return [prompt.fields for prompt in asked([one(f"question: {each}?", each, TENSES) for each in answers])]
+        cases = [explained(f"{answer}?", answer, lecture=TENSES) for answer in answers]
+        return [prompt.fields for prompt in asked(RewrittenRationales(), *cases)]
 
     first, second = fields("Mona went.", "Jim went.")
     assert first == second
@@ -191,33 +214,36 @@ def test_examples_that_share_a_lecture_share_a_prompt_unless_it_speaks_of_their_
 
 
 def test_without_a_lecture_the_solution_and_its_answer_are_rewritten():
-    fields = asked([one(solution="Verbs in -ed are past.", answer="It is over.")])[0].fields
+    case = explained(solution="Verbs in -ed are past.", answer="It is over.")
+    fields = asked(RewrittenRationales(), case)[0].fields
     assert (fields["rationale"], fields["answer"]) == ("Verbs in -ed are past.", "It is over.")
 
 
-def test_examples_without_an_explanation_give_no_rule_and_cost_no_call():
-    assert len(asked([one(), one(lecture=TENSES, id="2")])) == 1
-    with dspy.context(lm=scripted(lambda prompt: "")), pytest.raises(PLDError, match="no usable rule for any of 1"):
-        extract([one()], RationaleTeacher(), Runner(1))
-
-
-def test_its_extract_can_be_asked_as_any_teachers():
+@pytest.mark.parametrize("source", [RewrittenRationales(), Rationales()])
+def test_examples_without_an_explanation_give_no_rule_and_cost_no_call(source):
+    assert len(asked(RewrittenRationales(), explained(), explained(lecture=TENSES))) == 1
     lm = scripted(lambda prompt: {"rule": GOOD})
-    with dspy.context(lm=lm):
-        reply = RationaleTeacher().extract(
-            task="Answer.", example="question: Mona?", figures=[], rationale=TENSES, answer="yes", refused="No: empty."
-        )
-    assert reply.rule == GOOD
-    assert reply.reasoning
-    assert "Mona" not in str(lm.engine.prompts[0].fields)
-    assert lm.engine.prompts[0].fields["refused"] == "No: empty."
+    context = FakeContext(lm=lm, trainset=[explained(), explained(solution=" \n")])
+    with pytest.raises(PLDError, match=rf"^No rule came of the {source.name} of 2 training examples: .* a lecture or"):
+        extract(context, [source], ["self"])
+    assert lm.engine.prompts == []
+
+
+def test_a_rewritten_rule_that_is_refused_is_written_once_more_with_the_reason():
+    lm = scripted(lambda prompt: {"rule": GOOD if prompt.fields["refused"] else "No."})
+    context = FakeContext(lm=lm, trainset=[explained(lecture=TENSES)])
+    (rule,) = extract(context, [RewrittenRationales()], ["self"])
+    assert rule.rule == GOOD
+    assert lm.engine.prompts[1].fields["refused"].startswith("No.\nCannot be used: ")
+    assert not any("Mona" in value for prompt in lm.engine.prompts for value in prompt.fields.values())
 
 
 def test_a_rewritten_rule_may_not_repeat_the_demonstration():
     quoted = REWRITTEN.rationale.partition(".")[0]
     replies = iter([f"If it asks, {quoted}.", f"If it asks, know that {quoted}."])
-    with dspy.context(lm=scripted(lambda prompt: {"rule": next(replies)})), pytest.raises(PLDError, match="quotes"):
-        extract([one(lecture=TENSES)], RationaleTeacher(), Runner(1))
+    context = FakeContext(lm=scripted(lambda prompt: {"rule": next(replies)}), trainset=[explained(lecture=TENSES)])
+    with pytest.raises(PLDError, match="quotes"):
+        extract(context, [RewrittenRationales()], ["self"])
 
 
 def test_the_demonstration_is_a_rule_as_the_teacher_is_to_write_them():
@@ -227,8 +253,8 @@ def test_the_demonstration_is_a_rule_as_the_teacher_is_to_write_them():
     assert f"{leak(refused, 'question: Does Ahmed stop?')}." == problem
 
 
-def test_other_teachers_are_asked_as_before():
-    told = asked([one(lecture=TENSES, solution="Mona's has will.")], Teacher())[0].fields
-    assert list(told) == ["task", "example", "figures", "rationale", "answer", "refused"]
-    assert told["rationale"] == f"{TENSES}\nMona's has will."
-    assert told["example"].startswith("question: Which tense")
+def test_who_looks_at_examples_is_shown_all_of_them():
+    fields = asked(Examples(), explained(lecture=TENSES, solution="Mona's has will."))[0].fields
+    assert list(fields) == ["task", "example", "figures", "rationale", "answer", "refused"]
+    assert fields["rationale"] == f"{TENSES}\nMona's has will."
+    assert fields["example"].startswith("question: Which tense")

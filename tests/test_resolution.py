@@ -1,70 +1,56 @@
-import contextlib
 import json
 
-import dspy
 import pytest
+from fakes import FakeContext, texts_in
 from scripted import examples, scripted
 
 from pld_dspy import PLDError
-from pld_dspy.clustering import tfidf
-from pld_dspy.resolution.gates import Gate
-from pld_dspy.resolution.loop import Resolution, Resolver
-from pld_dspy.rules import Rule, RuleSet
-from pld_dspy.rules.edits import Edit
-from pld_dspy.rules.steps import Proposal, obstacle
-from pld_dspy.run.runner import Runner
-from pld_dspy.student.evaluation import Evaluator, exact_match
-from pld_dspy.student.instructions import instruct
-from pld_dspy.teacher import Teacher
+from pld_dspy.resolution import Resolution, resolve
+from pld_dspy.resolution.decisions import Decisions
+from pld_dspy.resolution.gates import Positive
+from pld_dspy.rules import Edit, Proposal, Rule, RuleSet
+from pld_dspy.rules.steps import obstacle
 
-STUDENT = dspy.Predict("question -> answer")
 RULES = {"self": RuleSet.of([("Numbers are things to say no to", ["q0"]), ("To be understood, be brief", ["q1"])])}
 HELPS = {"operation": "revise", "ids": ["R1"], "text": "To numbers say yes", "reason": "they are"}
 
 
 def world(repairs=(), contradictions=(), compressions=()):
-    """A student that says yes if a rule has 'say yes' in it, and a teacher with these edits; lists or functions."""
+    """A teacher with these edits, lists or functions; asked for the rule that it followed, the student says R1."""
 
     def script(prompt):
-        if "edits" in prompt.outputs:
-            asked = (
-                repairs if "failures" in prompt.fields else contradictions if "pairs" in prompt.fields else compressions
-            )
-            return {"edits": json.dumps(list(asked(prompt) if callable(asked) else asked)), "reasoning": "because"}
         if "rule_followed" in prompt.outputs:
             return {"answer": "no", "rule_followed": "R1"}
-        return {"answer": "yes" if "say yes" in prompt.system else "no"}
+        asked = repairs if "failures" in prompt.fields else contradictions if "pairs" in prompt.fields else compressions
+        return {"edits": json.dumps(list(asked(prompt) if callable(asked) else asked)), "reasoning": "because"}
 
     return scripted(script)
 
 
-class Tried:
-    """A resolver, what it accepted and what it decided."""
+def says_yes(program, example):
+    """A student that says yes, which is right, if a rule has 'say yes' in it."""
+    return any("say yes" in text for text in texts_in(program))
 
-    def __init__(self, lm, n=12, gate="positive", **how):
-        self.accepted, self.steps, self.lm = [], [], lm
-        runner = Runner(1)
-        evaluate = Evaluator(exact_match(STUDENT), runner)
+
+class Tried:
+    """A resolution of conflicts, what it accepted and what it decided."""
+
+    def __init__(self, lm, n=12, scores=says_yes, **how):
         valset = [example.copy(id=f"v{i}", question=f"Is v{i} it?") for i, example in enumerate(examples(4))]
-        self.resolver = Resolver(
-            build=lambda rules: instruct(STUDENT, rules),
-            in_prompt=lambda rules: rules,
-            evaluate=evaluate,
-            gate=Gate(evaluate, valset, gate),
-            teacher=Teacher(),
-            teacher_context=contextlib.nullcontext,
-            runner=runner,
-            embedder=tfidf,
-            trainset=examples(n),
-            strata=(),
-            accept=lambda rules, verdict: self.accepted.append(rules),
-            report=self.steps.append,
-            how=Resolution(gate=gate, **how),
-        )
+        self.context = FakeContext(scores, lm, trainset=examples(n), valset=valset)
+        self.steps, self.lm, self.how = self.context.steps, lm, Resolution(**{"prune": False, **how})
 
     def resolve(self, rules=RULES, max_iterations=3):
-        with dspy.context(lm=self.lm):
-            return self.resolver.resolve(rules, max_iterations)
+        return resolve(self.context, rules, max_iterations, self.how)
+
+    @property
+    def accepted(self):
+        return [version.rules for version in self.context.versions]
+
+    @property
+    def validated(self):
+        """Whether anything was scored on the validation set."""
+        return any(id.startswith("v") for _, _, ids in self.context.scored for id in ids)
 
     def prompts(self, field):
         return [prompt.fields for prompt in self.lm.engine.prompts if field in prompt.fields]
@@ -107,14 +93,11 @@ def test_a_rejected_edit_is_shown_to_the_teacher_and_not_tried_again():
 
 
 def test_an_edit_that_mends_its_failures_and_lowers_the_validation_score_is_refused():
-    def script(prompt):
-        if "edits" in prompt.outputs:
-            return {"edits": '[{"operation": "delete", "ids": ["R1"]}]', "reasoning": "bad advice"}
-        validating = "Is v" in prompt.fields["question"]
-        return {"answer": "yes" if ("say yes" in prompt.system) == validating else "no"}
+    def scores(program, example):
+        return says_yes(program, example) == example.id.startswith("v")
 
     good = {"self": RuleSet.of([("To numbers say yes", ["q0"])])}
-    tried = Tried(scripted(script))
+    tried = Tried(world([{"operation": "delete", "ids": ["R1"]}]), scores=scores)
     assert tried.resolve(good) == good
     assert tried.accepted == []
     assert [(step.verdict.mended, step.verdict.comparison.broken) for step in tried.steps] == [(5, 4)]
@@ -157,10 +140,10 @@ def test_pairs_of_rules_are_looked_at_once():
 
 def test_without_a_gate_everything_is_taken_and_nothing_is_scored():
     harmful = {"operation": "revise", "ids": ["R1"], "text": "To numbers say no at once"}
-    tried = Tried(world([harmful]), gate="off")
+    tried = Tried(world([harmful]), gate="off", prune=True)
     assert tried.resolve(max_iterations=1)["self"]["R1"].text == "To numbers say no at once"
     assert [step.verdict.comparison for step in tried.steps] == [None]
-    assert not [prompt for prompt in tried.lm.engine.prompts if "Is v" in prompt.fields.get("question", "")]
+    assert not tried.validated
 
 
 def test_the_teacher_sees_failures_and_successes_of_the_training_set_only():
@@ -190,6 +173,23 @@ def test_the_student_may_be_asked_which_rule_it_followed():
 def test_no_iterations_ask_nothing():
     tried = Tried(world([HELPS]))
     assert tried.resolve(max_iterations=0) == RULES
+    assert tried.lm.engine.prompts == []
+
+
+def test_what_is_of_no_use_goes_at_the_end_and_what_is_left_is_validated():
+    tried = Tried(world([HELPS]), prune=True)
+    best = tried.resolve()
+    assert [rule.text for rule in best["self"].rules] == ["To numbers say yes"]
+    assert [(step.purpose, step.iteration) for step in tried.steps] == [("repair", 1), ("pruning", 2)]
+    last = tried.context.versions[-1]
+    assert (last.rules, last.score) == (best, 1.0)
+
+
+def test_without_a_teacher_there_is_only_pruning():
+    tried = Tried(world([HELPS]), prune=True)
+    tried.context.teacher = None
+    assert len(tried.resolve()["self"]) == 0, "neither rule changes an answer"
+    assert {step.purpose for step in tried.steps} == {"pruning"}
     assert tried.lm.engine.prompts == []
 
 
@@ -230,7 +230,7 @@ def test_an_edit_that_cannot_be_made_is_on_record_and_shown_to_the_teacher():
         (False, "there is no rule R9"),
         (False, "copies the demonstration of another task"),
     ]
-    assert not [prompt for prompt in tried.lm.engine.prompts if "Is v" in prompt.fields.get("question", "")]
+    assert not tried.validated
     shown = tried.prompts("rejected")[-1]["rejected"]
     assert shown.splitlines()[0] == "delete R9 (there is no rule R9)"
 
@@ -254,14 +254,16 @@ def test_a_step_names_the_people_whose_rule_it_changes():
 def test_an_edit_is_considered_for_its_predictor_only():
     tried = Tried(world())
     rules = {**RULES, "other": RuleSet.of([("Numbers are things to say no to", ["q0"])])}
-    with dspy.context(lm=tried.lm):
-        best = tried.resolver.consider(rules, Proposal("pruning", "other", [Edit(operation="delete", ids=("R1",))]), 1)
+    proposal = Proposal("pruning", "other", [Edit(operation="delete", ids=("R1",))], shortens=True)
+    best = Decisions(tried.context, Positive()).consider_all(rules, proposal, 1)
     assert (len(best["self"]), len(best["other"])) == (2, 0)
     assert tried.steps[0].predictor == "other"
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(PLDError, match="gate is positive, significant, off, not 'on'"):
+    with pytest.raises(PLDError, match=r"^There is no gate 'on'; there are: positive, significant, off\.$"):
         Resolution(gate="on")
+    with pytest.raises(PLDError, match=r"^There is no proposer 'x'; there are: contradictions, repairs, shortening\.$"):
+        Resolution(proposers=["repairs", "x"])
     with pytest.raises(PLDError, match="diagnosed is at least 1"):
         Resolution(diagnosed=0)

@@ -1,16 +1,21 @@
 import dspy
 import numpy as np
 import pytest
+from fakes import FakeContext
 from scripted import scripted
 
-from pld_dspy.rules import MicroRule
-from pld_dspy.run.runner import Runner
-from pld_dspy.synthesis.unions import MOST_RULES, synthesise
-from pld_dspy.teacher import Teacher
+from pld_dspy.rules import MicroRule, RuleSet
+from pld_dspy.synthesis.unions import MOST_RULES, unite_clusters
 
 
 def micro(*pairs: tuple[str, str]) -> list[MicroRule]:
     return [MicroRule(predictor="self", example=example, rule=rule) for example, rule in pairs]
+
+
+def united(rules, labels, lm, known=None) -> RuleSet:
+    """The rules that clusters become; without a model there is no teacher."""
+    context = FakeContext(lm=lm) if lm else FakeContext(teacher=None)
+    return unite_clusters(context, rules, np.asarray(labels), "Answer.", {} if known is None else known)
 
 
 RULES = micro(("a", "one"), ("b", "other one"), ("c", "two"), ("d", "two"), ("e", "lone"), ("f", "stray"))
@@ -19,8 +24,7 @@ LABELS = np.array([0, 0, 1, 1, 2, -1])
 
 def test_one_rule_a_cluster_with_support_and_examples():
     lm = scripted(lambda prompt: {"rule": "If united,\nthen " + " & ".join(prompt.texts("rules"))})
-    with dspy.context(lm=lm):
-        rules = synthesise(RULES, LABELS, "Answer.", Teacher(), Runner(2))
+    rules = united(RULES, LABELS, lm)
     assert [(rule.id, rule.text, rule.examples) for rule in rules.rules] == [
         ("R1", "If united, then one & other one", ("a", "b")),
         ("R2", "two", ("c", "d")),
@@ -33,16 +37,14 @@ def test_one_rule_a_cluster_with_support_and_examples():
 
 @pytest.mark.parametrize("reply", ["no", {"rule": "Take option (B) if you must choose."}])
 def test_a_reply_that_is_no_rule_keeps_the_first_wording(reply):
-    with dspy.context(lm=scripted(lambda prompt: reply)):
-        rules = synthesise(RULES[:2], LABELS[:2], "Answer.", Teacher(), Runner(1))
+    rules = united(RULES[:2], LABELS[:2], scripted(lambda prompt: reply))
     assert [rule.text for rule in rules.rules] == ["one"]
 
 
 def test_a_big_cluster_is_shown_in_part_and_counted_whole():
     many = micro(*((str(i), f"rule {i}") for i in range(3 * MOST_RULES)))
     lm = scripted(lambda prompt: {"rule": f"If asked, there are {len(prompt.texts('rules'))} rules"})
-    with dspy.context(lm=lm):
-        rules = synthesise(many, np.zeros(len(many), dtype=int), "Answer.", Teacher(), Runner(1))
+    rules = united(many, [0] * len(many), lm)
     assert rules.rules[0].text == f"If asked, there are {MOST_RULES} rules"
     assert rules.rules[0].support == len(many)
 
@@ -52,10 +54,9 @@ def said(*triples: tuple[str, str, str]) -> list[MicroRule]:
     return [MicroRule(predictor="self", example=id, rule=rule, author=author) for id, rule, author in triples]
 
 
-def one_cluster(rules: list[MicroRule], lm: dspy.LM, **more):
+def one_cluster(rules: list[MicroRule], lm: dspy.LM, known=None):
     """The one rule that a cluster becomes."""
-    with dspy.context(lm=lm):
-        (rule,) = synthesise(rules, np.zeros(len(rules), dtype=int), "Answer.", Teacher(), Runner(1), **more).rules
+    (rule,) = united(rules, [0] * len(rules), lm, known).rules
     return rule
 
 
@@ -122,7 +123,7 @@ def test_without_a_teacher_a_cluster_keeps_its_first_wording_a_persons_before_th
         *said(("c", "three", ""), ("d", "four", "Ada"), ("e", "five", "Emmy")),
         *said(("f", "six", "")),
     ]
-    found = synthesise(rules, np.array([0, 0, 1, 1, 1, -1]), "Answer.", None, Runner(1))
+    found = united(rules, [0, 0, 1, 1, 1, -1], None)
     assert [(rule.text, rule.examples, rule.authors) for rule in found.rules] == [
         ("four", ("c", "d", "e"), ("Ada", "Emmy")),
         ("one", ("a", "b"), ()),
@@ -143,7 +144,7 @@ def test_what_the_teacher_made_of_wordings_in_another_clustering_is_not_asked_ag
 
 def test_rules_with_people_among_their_authors_are_read_as_they_were_written(tmp_path):
     several = said(("b", "of Ada", "Ada"), ("c", "of Emmy", "Emmy"))
-    rules = synthesise(several, np.zeros(2, dtype=int), "Answer.", None, Runner(1))
+    rules = united(several, [0, 0], None)
     assert rules["R1"].edits[0].edit.ids == ("Ada/b", "Emmy/c")
     rules.write(tmp_path / "rules.json")
     assert type(rules).read(tmp_path / "rules.json") == rules

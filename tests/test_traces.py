@@ -3,12 +3,16 @@ import pytest
 from dspy.lm15 import ContextLengthError
 from scripted import examples, scripted
 
+from pld_dspy.context import Compile
+from pld_dspy.extraction import Examples
 from pld_dspy.extraction.lessons import lesson
 from pld_dspy.extraction.traces import Turn, passed_traces
-from pld_dspy.rules.ruleset import HEADER
-from pld_dspy.run.runner import Runner
-from pld_dspy.run.usage import Meter
-from pld_dspy.student.evaluation import exact_match, program_fingerprint
+from pld_dspy.identity import program_fingerprint
+from pld_dspy.models.embedders import tfidf
+from pld_dspy.rules import HEADER
+from pld_dspy.run import Meter, RunFolder, Runner
+from pld_dspy.student import exact_match
+from pld_dspy.teacher import Teacher
 
 IMAGE = dspy.Image("data:image/png;base64,AAAA")
 
@@ -49,10 +53,26 @@ def refusing(prompt):
     raise AssertionError("the student's own model was asked")
 
 
-def traced(program, lm, trainset, metric=None, runner=None, tracker=None):
+def context_of(program, lm, trainset, metric=None, runner=None):
+    """A context whose teacher's model is `lm`; the student's model is not to be asked."""
+    return Compile(
+        student=program,
+        student_lm=scripted(refusing),
+        teacher=Teacher(),
+        teacher_lm=lm,
+        trainset=trainset,
+        valset=[],
+        metric=metric or exact_match(program),
+        embedder=tfidf,
+        runner=runner or Runner(2),
+        folder=RunFolder(None),
+    )
+
+
+def traced(program, lm, trainset, metric=None, runner=None):
     """What `passed_traces` finds, and nothing but `lm` was asked."""
-    with dspy.context(lm=scripted(refusing), usage_tracker=tracker or Meter()):
-        return passed_traces(program, trainset, metric or exact_match(program), lm, runner or Runner(2))
+    with dspy.context(lm=scripted(refusing)):
+        return passed_traces(context_of(program, lm, trainset, metric, runner))
 
 
 def test_each_predictors_own_inputs_and_outputs_are_kept_where_the_answer_is_right():
@@ -104,13 +124,15 @@ def test_the_predictors_work_as_the_program_has_them():
     assert "- If lost, look" in next(prompt.system for prompt in lm.engine.prompts if "figure" in prompt.outputs)
 
 
-def test_calls_count_for_the_calling_context():
+def test_calls_count_as_the_teachers():
     meter, runner, lm = Meter(), Runner(2), scripted(teaching)
-    traced(Two(), lm, examples(4), runner=runner, tracker=meter)
-    used = meter.by_model()["scripted"]
+    with dspy.context(usage_tracker=meter):
+        traced(Two(), lm, examples(4), runner=runner)
+    used = runner.usage()["teacher"]["scripted"]
     assert used.calls == len(lm.engine.prompts) == 8
     assert used.prompt_tokens == sum(prompt.tokens for prompt in lm.engine.prompts)
-    assert runner.usage() == {"teacher": {}, "student": {}}, "the caller says whose calls they are"
+    assert runner.usage()["student"] == {}
+    assert meter.by_model() == {}, "whatever else the caller counts"
 
 
 def test_the_callers_own_trace_gets_nothing():
@@ -132,7 +154,7 @@ def test_what_the_teacher_cannot_answer_is_left_out():
 
 def test_a_spent_budget_leaves_the_rest_untraced():
     runner = Runner(1, max_lm_calls=3)
-    found = traced(Two(), scripted(teaching), examples(6)[2:], runner=runner, tracker=runner.teacher)
+    found = traced(Two(), scripted(teaching), examples(6)[2:], runner=runner)
     assert list(found) == ["q2", "q3"]
     assert runner.spent
 
@@ -153,9 +175,10 @@ def test_of_a_predictor_that_is_called_twice_the_last_turn_is_kept():
 
 
 def test_no_examples_ask_nothing():
-    lm = scripted(teaching)
-    assert traced(Two(), lm, []) == {}
-    assert lm.engine.prompts == []
+    context = context_of(Two(), scripted(teaching), examples(1))
+    context.trainset = []
+    assert passed_traces(context) == {}
+    assert context.teacher_lm.engine.prompts == []
 
 
 # What the teacher is told of a turn
@@ -199,3 +222,18 @@ def test_a_traced_turn_makes_a_lesson_for_a_predictor_without_labels():
     found = traced(Two(), scripted(teaching), examples(1))
     told = lesson(Two(), "find", examples(1)[0], found["q0"]["find"])
     assert (told.text, told.answer) == ("question: Is 0 a number?", "figure 0")
+
+
+def test_with_traces_predictors_without_labels_learn_too():
+    def script(prompt):
+        if "rule" in prompt.outputs:
+            return {"rule": "If the question asks whether it is a number, then look for digits.", "reasoning": "so"}
+        return teaching(prompt)
+
+    context = context_of(Two(), scripted(script), examples(2))
+    rules = Examples().micro_rules(context, ["answer.predict"])
+    assert [(rule.predictor, rule.example) for rule in rules] == [
+        ("find", "q0"),
+        ("answer.predict", "q0"),
+        ("answer.predict", "q1"),
+    ], "the second answer is wrong, but labelled"

@@ -71,6 +71,7 @@ class Decisions:
                     measured=proposal.measured,
                 )
             )
+        score = self._score(candidate, verdict) if verdict.accepted else None
         step = Step(
             iteration=iteration,
             purpose=proposal.purpose,
@@ -85,8 +86,16 @@ class Decisions:
         self.context.note(step)
         if not verdict.accepted:
             return rules
-        self.context.keep(Version(candidate, verdict.comparison.after if verdict.comparison else None))
+        self.context.keep(Version(candidate, score))
         return candidate
+
+    def _score(self, rules: Rules, verdict: Verdict) -> float | None:
+        """The validation score of rules that were taken: the gate may have looked at a part, or at something else."""
+        if verdict.whole and verdict.comparison is not None:
+            return verdict.comparison.after
+        if not self.gate.validates:
+            return None
+        return self.context.score(self.context.build(rules), self.context.valset, "Validating an edit").score
 
     def _is_settled(self, key: tuple[object, ...], proposal: Proposal) -> bool:
         """Whether an earlier verdict on the same edit holds: one that asked for a gain may not where none is needed."""
