@@ -10,12 +10,11 @@ from scripted import examples, scripted
 from sklearn.cluster import KMeans
 
 from pld_dspy import PLDError, PLDTeleprompter
-from pld_dspy import context as session
-from pld_dspy.clustering import Clustering, tfidf
+from pld_dspy.clustering import Clustering, micro_rules, tfidf
 from pld_dspy.clustering.quality import Quality
 from pld_dspy.models.sentence_embedder import SentenceEmbedder
-from pld_dspy.run.runner import BudgetSpent
-from pld_dspy.student.evaluation import Evaluator
+from pld_dspy.run import Budget, BudgetSpent
+from pld_dspy.student import Evaluator
 
 STUDENT = dspy.Predict("question -> answer")
 
@@ -57,11 +56,12 @@ def found(*partitions):
     return search_clusters
 
 
-def compiled_with(search, monkeypatch, n=4, **arguments):
-    monkeypatch.setattr(session, "search_clusters", search)
+def compiled_with(search, monkeypatch, num_candidates=None, max_lm_calls=None, **arguments):
+    monkeypatch.setattr(micro_rules, "search_clusters", search)
+    budget = Budget(max_iterations=0, num_candidates=num_candidates, max_lm_calls=max_lm_calls)
     with dspy.context(lm=scripted(world)):
-        teleprompter = PLDTeleprompter(embedder=tfidf, max_iterations=0, num_threads=1, **arguments)
-        return teleprompter.compile(STUDENT, trainset=examples(n), valset=examples(n))
+        teleprompter = PLDTeleprompter(embedder=tfidf, budget=budget, num_threads=1, **arguments)
+        return teleprompter.compile(STUDENT, trainset=examples(4), valset=examples(4))
 
 
 HEAP, APART = ("heap", [0, 0, 0, 0]), ("apart", [-1, -1, -1, -1])
@@ -117,7 +117,7 @@ def test_the_search_is_told_how_many_rules_the_prompt_holds(monkeypatch):
     compiled_with(few, monkeypatch, max_rule_tokens=60)
     compiled_with(many, monkeypatch, max_rule_tokens=None)
     assert few.asked[0]["max_clusters"] < 6
-    assert many.asked[0]["max_clusters"] == session.MAX_CLUSTERS
+    assert many.asked[0]["max_clusters"] == micro_rules.MAX_CLUSTERS
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sklearn.cluster import DBSCAN
 from pld_dspy import PLDError, PLDTeleprompter, RuleSet
 from pld_dspy.clustering import tfidf
 from pld_dspy.datasets import load
+from pld_dspy.extraction import People
 from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.rehearsal import rehearsal_lm
 from pld_dspy.rehearsal.prompt import read_prompt
@@ -18,10 +19,8 @@ from pld_dspy.rehearsal.skills import SKILLS
 from pld_dspy.resolution import Resolution
 from pld_dspy.resolution.diagnosis import by_likeness
 from pld_dspy.resolution.rule_use import measure_use
-from pld_dspy.run.runner import Runner
-from pld_dspy.run.usage import count_tokens
-from pld_dspy.student.evaluation import Evaluator
-from pld_dspy.student.instructions import instruct
+from pld_dspy.run import Budget, Runner, count_tokens
+from pld_dspy.student import Evaluator, instruct
 
 
 def data(student, train, val, seed=0):
@@ -66,7 +65,7 @@ def test_an_adversarial_teacher_does_no_harm(seed):
     with dspy.context(lm=rehearsal_lm(seed, error_rate=1.0)):
         student = ScienceQA()
         sets = data(student, 20, 16, seed)
-        compiled = PLDTeleprompter(seed=seed, num_threads=2, max_iterations=1).compile(student, **sets)
+        compiled = PLDTeleprompter(seed=seed, num_threads=2, budget=Budget(max_iterations=1)).compile(student, **sets)
         evaluate = Evaluator(student.metric, Runner(2))
         before, after = (evaluate(each, sets["valset"], "validating").score for each in (student, compiled))
         clustered = compiled.pld.candidates[0].rules["answer"]
@@ -157,10 +156,10 @@ def test_peoples_rules_are_marked_repaired_in_the_open_and_counted(tmp_path):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     sets = data(ScienceQA, 30, 24)
     with dspy.context(lm=rehearsal_lm()):
-        alone = PLDTeleprompter(num_threads=2, expert_rules=path, extraction="none", max_iterations=0).compile(
+        alone = PLDTeleprompter(num_threads=2, extraction=People(path), budget=Budget(max_iterations=0)).compile(
             ScienceQA(), **sets
         )
-        beside = PLDTeleprompter(num_threads=2, expert_rules=path, log_dir=tmp_path / "run").compile(
+        beside = PLDTeleprompter(num_threads=2, extraction=[People(path), "examples"], log_dir=tmp_path / "run").compile(
             ScienceQA(), **sets
         )
     assert all(rule.authors == ("Ann",) for of in alone.pld.rules.values() for rule in of.rules)
@@ -201,7 +200,7 @@ def test_rewritten_rationales_are_asked_of_the_teacher_without_figures():
 def test_without_rules_from_anywhere_there_is_nothing_to_compile():
     sets = data(ScienceQA, 6, 4)
     with dspy.context(lm=rehearsal_lm()):
-        with pytest.raises(PLDError, match="there are no expert rules"):
+        with pytest.raises(PLDError, match="There is no source of rules"):
             PLDTeleprompter().compile(ScienceQA(), teacher="none", **sets)
         with pytest.raises(PLDError, match="not 'Rationales'"):
             PLDTeleprompter().compile(ScienceQA(), teacher="Rationales", **sets)
@@ -229,7 +228,7 @@ def test_routed_rules_reach_the_student_and_the_saved_program(tmp_path):
 def test_a_budget_in_one_word():
     sets = data(ScienceQA, 20, 12)
     with dspy.context(lm=rehearsal_lm()):
-        compiled = PLDTeleprompter(num_threads=1, auto="light").compile(ScienceQA(), **sets)
+        compiled = PLDTeleprompter(num_threads=1, budget="light").compile(ScienceQA(), **sets)
     calls = sum(usage.calls for usage in compiled.pld.usage.values())
     assert calls <= 3 * 20 + 8 * 12 + 1
     assert len(compiled.pld.candidates) == 1

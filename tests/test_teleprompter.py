@@ -13,8 +13,8 @@ from pld_dspy.datasets import load
 from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.rehearsal import rehearsal_lm
 from pld_dspy.resolution import Resolution
-from pld_dspy.run.runner import Runner
-from pld_dspy.student.evaluation import Evaluator
+from pld_dspy.run import Budget, Runner
+from pld_dspy.student import Evaluator
 
 GOOD = "If the question asks whether something is a number, say yes to it."
 
@@ -107,7 +107,7 @@ class TwoSteps(dspy.Module):
 def test_any_module_compiles_with_exact_match_and_a_valset_of_its_own():
     student = TwoSteps()
     with dspy.context(lm=scripted(world)):
-        compiled = PLDTeleprompter(num_threads=1, max_iterations=1).compile(student, trainset=examples(9))
+        compiled = PLDTeleprompter(num_threads=1, budget=Budget(max_iterations=1)).compile(student, trainset=examples(9))
     assert list(compiled.pld.rules) == ["decide.predict"], "only the predictor whose outputs are labelled"
     assert compiled.pld.rules["decide.predict"].rules[0].support == 6
     assert compiled.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
@@ -205,7 +205,7 @@ def test_a_run_is_not_taken_up_with_other_prompts_or_settings(tmp_path):
     ):
         with pytest.raises(PLDError, match=says):
             run(lm, **settings)
-    run(scripted(world), max_lm_calls=1000)
+    run(scripted(world), budget=Budget(max_lm_calls=1000))
 
 
 def test_the_run_folder_has_what_a_person_wants_to_read(finished):
@@ -224,7 +224,7 @@ def test_the_run_folder_has_what_a_person_wants_to_read(finished):
 @pytest.mark.parametrize("cap", [1, 20, 40, 75, 130])
 def test_a_budget_returns_the_best_so_far_and_is_kept(cap):
     with dspy.context(lm=rehearsal_lm()):
-        compiled = PLDTeleprompter(max_lm_calls=cap, num_threads=1).compile(
+        compiled = PLDTeleprompter(budget=Budget(max_lm_calls=cap), num_threads=1).compile(
             ScienceQA(), trainset=load("scienceqa", "train", limit=30), valset=load("scienceqa", "val", limit=20)
         )
     assert compiled.pld.budget_spent
@@ -266,7 +266,7 @@ def test_a_student_without_a_model_is_told_so():
 
 def test_a_cost_cap_needs_a_price():
     with dspy.context(lm=scripted(world)), pytest.raises(PLDError, match="no price"):
-        PLDTeleprompter(max_cost=1.0).compile(dspy.Predict("question -> answer"), trainset=examples(5))
+        PLDTeleprompter(budget=Budget(max_cost=1.0)).compile(dspy.Predict("question -> answer"), trainset=examples(5))
 
 
 def test_a_model_that_does_not_answer_leaves_nothing_behind(tmp_path):
