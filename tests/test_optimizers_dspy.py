@@ -11,11 +11,12 @@ from PIL import Image
 from scripted import examples, scripted
 
 from pld_dspy.experiment import load_task
+from pld_dspy.identity import program_fingerprint
 from pld_dspy.optimizers import dspy_own
 from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer
 from pld_dspy.rehearsal import rehearsal_lm
 from pld_dspy.rehearsal.prompt import read_prompt
-from pld_dspy.student.evaluation import exact_match, in_words, program_fingerprint
+from pld_dspy.student import exact_match, in_words
 
 ALL = [name for name, value in vars(dspy_own).items() if isinstance(value, Optimizer)]
 SIZED = ["COPRO", "INFER_RULES", "SIMBA", "GEPA"]

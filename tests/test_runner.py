@@ -20,21 +20,21 @@ def ask(question: str) -> str:
 def test_results_keep_their_order_and_every_call_is_counted_for_its_role(threads):
     runner, lm = Runner(threads), scripted(lambda prompt: {"answer": prompt.fields["question"]})
     questions = [str(i) for i in range(20)]
-    with dspy.context(lm=lm, usage_tracker=runner.teacher):
+    with dspy.context(lm=lm, usage_tracker=runner.meter("teacher")):
         outcomes = runner.map(ask, questions, "asking")
     assert [outcome.value.split()[0] for outcome in outcomes] == questions
-    assert (runner.teacher.total().calls, runner.student.total().calls) == (20, 0)
-    assert runner.teacher.total().completion_tokens == 7 * 20
-    assert runner.teacher.total().prompt_tokens == sum(prompt.tokens for prompt in lm.engine.prompts)
+    assert (runner.meter("teacher").total().calls, runner.meter("student").total().calls) == (20, 0)
+    assert runner.meter("teacher").total().completion_tokens == 7 * 20
+    assert runner.meter("teacher").total().prompt_tokens == sum(prompt.tokens for prompt in lm.engine.prompts)
 
 
 def test_cached_answers_are_no_calls():
     runner, lm = Runner(1), scripted(lambda prompt: {"answer": "yes"})
     lm.cache = True
-    with dspy.context(lm=lm, usage_tracker=runner.student):
+    with dspy.context(lm=lm, usage_tracker=runner.meter("student")):
         for _ in range(3):
             runner.map(ask, ["asked again in test_cached_answers"], "asking")
-    assert runner.student.total().calls == len(lm.engine.prompts) == 1
+    assert runner.meter("student").total().calls == len(lm.engine.prompts) == 1
 
 
 def test_a_model_that_does_not_answer_stops_everything_at_once():
@@ -79,7 +79,7 @@ def test_other_exceptions_come_out_as_they_are():
 
 def test_a_spent_budget_leaves_the_rest_undone():
     runner = Runner(1, max_lm_calls=3)
-    with dspy.context(lm=scripted(lambda prompt: {"answer": "yes"}), usage_tracker=runner.student):
+    with dspy.context(lm=scripted(lambda prompt: {"answer": "yes"}), usage_tracker=runner.meter("student")):
         outcomes = runner.map(ask, list("abcde"), "asking")
     assert [outcome.error for outcome in outcomes] == [None] * 3 + [NOT_RUN] * 2
     assert runner.spent
@@ -88,15 +88,15 @@ def test_a_spent_budget_leaves_the_rest_undone():
 def test_calls_of_an_earlier_session_count_towards_the_budget():
     earlier = {"teacher": {"big": Usage(calls=2, prompt_tokens=5)}, "student": {}}
     runner = Runner(1, max_lm_calls=3, earlier=earlier)
-    with dspy.context(lm=scripted(lambda prompt: {"answer": "yes"}), usage_tracker=runner.student):
+    with dspy.context(lm=scripted(lambda prompt: {"answer": "yes"}), usage_tracker=runner.meter("student")):
         runner.map(ask, list("abc"), "asking")
-    assert runner.student.total().calls == 1
+    assert runner.meter("student").total().calls == 1
     assert runner.usage()["teacher"]["big"].prompt_tokens == 5
 
 
 def test_a_cost_cap_holds_for_a_model_with_a_price():
     runner = Runner(1, max_cost=0.001)
-    runner.student.add_usage("openai/gpt-4o", {"prompt_tokens": 1000, "completion_tokens": 100})
+    runner.meter("student").add_usage("openai/gpt-4o", {"prompt_tokens": 1000, "completion_tokens": 100})
     assert runner.map(str, [1], "none")[0].error == NOT_RUN
 
 
