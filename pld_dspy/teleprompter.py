@@ -147,14 +147,14 @@ class PLDTeleprompter(Teleprompter):
     ) -> _Prepared:
         """Check everything that a person may have got wrong, before anything is paid."""
         trainset, valset = self._data(student, trainset, valset)
-        predictors = list(labelled_predictors(student, trainset))
+        labelled = list(labelled_predictors(student, trainset))
         sources = self._sources(teacher)
         if teacher is not None and not isinstance(teacher, Teacher | str):
             raise PLDError(f"The teacher is a pld_dspy.Teacher, 'rationales' or 'none', not {teacher!r}.")
         asker = None if isinstance(teacher, str) else teacher or Teacher()
-        named = [name for name, _ in student.named_predictors()]
-        taught = named if any(source.traces for source in sources) and len(named) > 1 else predictors
-        extraction = ", ".join(source.identity(taught) for source in sources)
+        traced = any(source.traces for source in sources)  # which teaches predictors without labels, too
+        predictors = [name for name, _ in student.named_predictors() if traced or name in labelled]
+        extraction = ", ".join(source.identity(predictors) for source in sources)
         clusterer = clusterer_of(self.clustering, self.seed)
         budget = self.budget if isinstance(self.budget, Budget) else Budget(self.budget)
         limits = budget.limits(len(trainset), len(valset), len(student.predictors()))
@@ -164,7 +164,7 @@ class PLDTeleprompter(Teleprompter):
         identities = {"extraction": extraction, "resolution": how.identity()}
         context = self._context(student, trainset, valset, asker, limits, identities)
         if self.rules_per_question is not None:
-            check_routing(self.rules_per_question, student, predictors, context.embedder)
+            check_routing(self.rules_per_question, student, labelled, context.embedder)
         return _Prepared(context, sources, predictors, clusterer, limits, how)
 
     def _context(

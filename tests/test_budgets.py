@@ -34,9 +34,9 @@ def test_what_is_given_holds_and_the_word_sets_the_rest(auto, n_train, n_val, n_
             },
         )
     )
-    limits = Budget(auto, **given_values).limits(n_train, n_val, n_predictors)
+    found = Budget(auto, **given_values).limits(n_train, n_val, n_predictors)
     otherwise = Budget(auto).limits(n_train, n_val, n_predictors)
-    assert limits._asdict() == otherwise._asdict() | given_values
+    assert found._asdict() == otherwise._asdict() | given_values
 
 
 @given(numbers, numbers, st.integers(1, 4))

@@ -7,8 +7,8 @@ from pld_dspy.examples import example_id
 from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.report.tables import coverage_table
 from pld_dspy.rules import RuleSet
-from pld_dspy.student.coverage import Coverage, Share, coverage, shortened
-from pld_dspy.student.program import strata_of
+from pld_dspy.student import Coverage, coverage, strata_of
+from pld_dspy.student.coverage import Share, shortened
 
 
 def example(id="", **fields):

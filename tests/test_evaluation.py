@@ -7,10 +7,8 @@ from pld_dspy.errors import PLDError
 from pld_dspy.identity import program_fingerprint
 from pld_dspy.programs import ScienceQA
 from pld_dspy.rules import RuleSet
-from pld_dspy.run import RunFolder
-from pld_dspy.run.runner import BudgetSpent, Runner
-from pld_dspy.student import Evaluator, Scored, exact_match, in_words
-from pld_dspy.student.instructions import instruct
+from pld_dspy.run import BudgetSpent, RunFolder, Runner
+from pld_dspy.student import Evaluator, Scored, exact_match, in_words, instruct
 
 STUDENT = dspy.Predict("question -> answer")
 
@@ -29,17 +27,21 @@ def test_scores_are_fractions_in_the_order_of_the_examples():
     assert [item.passed for item in found.items] == [True, True, True, False]
 
 
+def kept(folder):
+    return RunFolder(folder).lines("evaluations.jsonl", Scored)
+
+
 def test_no_example_is_asked_twice_under_the_same_wording(tmp_path):
-    lm, folder = scripted(yes_below(3)), RunFolder(tmp_path / "run")
+    lm = scripted(yes_below(3))
     with dspy.context(lm=lm):
-        evaluate = Evaluator(exact_match(STUDENT), Runner(2), folder)
+        evaluate = Evaluator(exact_match(STUDENT), Runner(2), RunFolder(tmp_path))
         first = evaluate(STUDENT, examples(4), "scoring")
         assert evaluate(STUDENT.deepcopy(), examples(5), "again").items[:4] == first.items
-        assert len(lm.engine.prompts) == len(folder.lines("evaluations.jsonl", Scored)) == 5
+        assert len(lm.engine.prompts) == len(kept(tmp_path)) == 5
         reworded = instruct(STUDENT, {"self": RuleSet.of([("if so, then yes", [])])})
         evaluate(reworded, examples(2), "reworded")
         assert len(lm.engine.prompts) == 7
-        Evaluator(exact_match(STUDENT), Runner(2), RunFolder(tmp_path / "run"))(reworded, examples(2), "resumed")
+        Evaluator(exact_match(STUDENT), Runner(2), RunFolder(tmp_path))(reworded, examples(2), "resumed")
         assert len(lm.engine.prompts) == 7
 
 
@@ -50,14 +52,15 @@ def test_what_the_model_refuses_or_garbles_scores_nothing_and_says_why(tmp_path)
         return "" if "Is 1 " in prompt.fields["question"] else {"answer": "yes"}
 
     with dspy.context(lm=scripted(script)):
-        found = Evaluator(exact_match(STUDENT), Runner(2), RunFolder(tmp_path / "run"))(STUDENT, examples(3), "scoring")
+        found = Evaluator(exact_match(STUDENT), Runner(2), RunFolder(tmp_path))(STUDENT, examples(3), "scoring")
     assert [item.score for item in found.items] == [0, 0, 1]
+    assert len(kept(tmp_path)) == 3
     assert "too long" in found.items[0].error
     assert "unreadable" in found.items[1].error
     assert found.errors == 2
     lm = scripted(lambda prompt: {"answer": "yes"})
     with dspy.context(lm=lm):
-        again = Evaluator(exact_match(STUDENT), Runner(1), RunFolder(tmp_path / "run"))(STUDENT, examples(3), "resumed")
+        again = Evaluator(exact_match(STUDENT), Runner(1), RunFolder(tmp_path))(STUDENT, examples(3), "resumed")
     assert again.score == 1
     assert len(lm.engine.prompts) == 2, "only what had failed is asked again"
 
@@ -71,10 +74,10 @@ def test_a_metric_that_raises_is_named_with_the_example():
 
 
 def test_half_an_evaluation_is_none_but_its_scores_are_kept(tmp_path):
-    folder, runner = RunFolder(tmp_path / "run"), Runner(1, max_lm_calls=2)
+    runner = Runner(1, max_lm_calls=2)
     with dspy.context(lm=scripted(yes_below(9))), pytest.raises(BudgetSpent):
-        Evaluator(exact_match(STUDENT), runner, folder)(STUDENT, examples(3), "scoring")
-    assert [scored.example for scored in folder.lines("evaluations.jsonl", Scored)] == ["q0", "q1"]
+        Evaluator(exact_match(STUDENT), runner, RunFolder(tmp_path))(STUDENT, examples(3), "scoring")
+    assert [scored.example for scored in kept(tmp_path)] == ["q0", "q1"]
 
 
 def test_exact_match_compares_labelled_outputs_only():

@@ -6,9 +6,8 @@ from pld_dspy.experiment import Task
 from pld_dspy.experiment.plan import plan
 from pld_dspy.programs import SPIQA, ScienceQA
 from pld_dspy.resolution import Resolution
-from pld_dspy.run.budgets import Budget
-from pld_dspy.run.runner import Runner
-from pld_dspy.student.evaluation import Evaluator
+from pld_dspy.run import Budget, Runner
+from pld_dspy.student import Evaluator
 
 
 def task(make, **sizes):
@@ -18,11 +17,11 @@ def task(make, **sizes):
 
 def test_a_plan_calls_no_model_and_a_real_compile_stays_below(rehearsal):
     for make in (ScienceQA, SPIQA):
-        known = task(make, train=30, val=20, test=20)
-        examples, student = known.examples, known.program
+        sample = task(make, train=30, val=20, test=20)
+        student, examples = sample.program, sample.examples
         names = {"teacher": rehearsal.model, "student": rehearsal.model}
         with dspy.context(lm=None):
-            planned = plan(known, names, 2000, Budget(max_iterations=2), Resolution())
+            planned = plan(sample, names, 2000, Budget(max_iterations=2), Resolution())
         compiled = PLDTeleprompter(budget=Budget(max_iterations=2)).compile(
             student, trainset=examples["train"], valset=examples["val"]
         )
@@ -37,10 +36,10 @@ def test_a_plan_calls_no_model_and_a_real_compile_stays_below(rehearsal):
 
 
 def test_more_data_and_rounds_cost_more_and_a_known_model_has_a_price():
-    known = task(ScienceQA, train=20, val=10, test=10)
+    sample = task(ScienceQA, train=20, val=10, test=10)
     names = {"teacher": "openai/gpt-4o", "student": "openai/gpt-4o-mini"}
-    small = plan(known, names, 500, Budget(max_iterations=0, num_candidates=1), Resolution(prune=False))
-    large = plan(known, names, 500, Budget(max_iterations=2), Resolution())
+    small = plan(sample, names, 500, Budget(max_iterations=0, num_candidates=1), Resolution(prune=False))
+    large = plan(sample, names, 500, Budget(max_iterations=2), Resolution())
     assert small.teacher.calls == 2 * 20 + 10  # a refused rule is written once more
     assert small.student.calls == 2 * (10 + 10)
     assert large.teacher.calls > small.teacher.calls
@@ -48,17 +47,17 @@ def test_more_data_and_rounds_cost_more_and_a_known_model_has_a_price():
 
 
 def test_a_cap_on_the_calls_bounds_all_but_the_test():
-    known = task(ScienceQA, train=20, val=10, test=10)
+    sample = task(ScienceQA, train=20, val=10, test=10)
     names = {"teacher": "openai/gpt-4o", "student": "openai/gpt-4o-mini"}
-    capped = plan(known, names, 500, Budget(max_lm_calls=100), Resolution())
+    capped = plan(sample, names, 500, Budget(max_lm_calls=100), Resolution())
     assert capped.student.calls == 100 + 2 * 10
     assert 20 < capped.teacher.calls <= 100
 
 
 def test_without_a_teachers_model_nothing_is_planned_for_it():
-    known = task(ScienceQA, train=20, val=10, test=10)
+    sample = task(ScienceQA, train=20, val=10, test=10)
     planned = plan(
-        known,
+        sample,
         {"teacher": "", "student": "openai/gpt-4o-mini"},
         500,
         Budget(),

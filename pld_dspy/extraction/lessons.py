@@ -1,12 +1,11 @@
 """Labelled examples as the teacher gets them."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import dspy
 
 from pld_dspy.context import Context
-from pld_dspy.examples import example_id, present, rationale
+from pld_dspy.examples import example_id, labelled_predictors, present, rationale
 from pld_dspy.extraction.traces import Turn, passed_traces
 from pld_dspy.student import in_words
 
@@ -27,21 +26,21 @@ class Lesson(NamedTuple):
     kind: str = ""  # what kind of question the data say it is
 
 
-def lessons_of(context: Context, predictors: Sequence[str], traced: bool = False) -> list[Lesson]:
+def lessons_of(context: Context, traced: bool = False) -> list[Lesson]:
     """The training examples as the teacher gets them, for each predictor that can learn from them.
 
     Args:
         context: of the compile.
-        predictors: those whose outputs the examples label.
         traced: in a program with several predictors, show a predictor's own inputs where the teacher's model got the
             answer right, and let its own outputs stand in for labels that there are not.
     """
+    labelled = labelled_predictors(context.student, context.trainset)
     turns = passed_traces(context) if traced and len(context.student.predictors()) > 1 else {}
     lessons = []
     for name, _ in context.student.named_predictors():
         for example in context.trainset:
             turn = turns.get(example_id(example), {}).get(name)
-            if name in predictors or turn is not None:
+            if name in labelled or turn is not None:
                 lessons.append(lesson(context.student, name, example, turn))
     return [made for made in lessons if made is not None]
 

@@ -62,7 +62,7 @@ class Examples(_Named):
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
         """A rule for each lesson for which the teacher writes a usable one."""
         assert context.teacher is not None
-        return ask_for_rules(context, lessons_of(context, predictors, traced=True), context.teacher.extract, _solved)
+        return ask_for_rules(context, lessons_of(context, traced=True), context.teacher.extract, _solved)
 
 
 class RewrittenRationales(_Named):
@@ -77,7 +77,7 @@ class RewrittenRationales(_Named):
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
         """A rule for each lesson with an explanation."""
         assert context.teacher is not None
-        lessons = [lesson for lesson in lessons_of(context, predictors) if (lesson.lecture or lesson.rationale).strip()]
+        lessons = [lesson for lesson in lessons_of(context) if (lesson.lecture or lesson.rationale).strip()]
         return ask_for_rules(context, lessons, context.teacher.rewrite, _explained)
 
 
@@ -88,7 +88,7 @@ class Rationales(_Named):
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
         """A rule for each lesson whose explanation has a sentence that can be one."""
-        return from_rationales(lessons_of(context, predictors))
+        return from_rationales(lessons_of(context))
 
 
 class People:
@@ -144,7 +144,7 @@ def extract(context: Context, sources: Sequence[Source], predictors: Sequence[st
     Args:
         context: of the compile.
         sources: in the order in which their rules come.
-        predictors: those whose outputs the examples label.
+        predictors: those that learn.
 
     Raises:
         PLDError: there is none.
