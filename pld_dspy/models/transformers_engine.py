@@ -78,8 +78,8 @@ class TransformersEngine:
         """Answer one request.
 
         Raises:
-            dspy.lm15.ConfigurationError: the model cannot be loaded, has no chat template or sees no images, or it does
-                not take a setting; another request would fail as well.
+            dspy.lm15.ConfigurationError: the model cannot be loaded, has no chat template, sees no images or does not
+                take a setting; another request would fail as well.
             dspy.lm15.InvalidRequestError: a part of a message is neither text nor a readable image.
             dspy.lm15.ContextLengthError: the prompt and the longest answer do not fit into the model's context.
         """

@@ -137,18 +137,12 @@ def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: An
 def check_routing(
     rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: AnyEmbedder
 ) -> None:
-    """Refuse a number of rules, an embedder or predictors with which a compile could not route or be saved.
-
-    Raises:
-        PLDError: one of them will not do.
-    """
+    """Raise PLDError for a number of rules, an embedder or predictors that a compile could not route with or save."""
     if type(rules_per_question) is not int or not 1 <= rules_per_question <= MOST_ROUTED:
         raise PLDError(f"rules_per_question is a whole number from 1 to {MOST_ROUTED}, not {rules_per_question!r}.")
     if saved_name(embedder) is None:
-        raise PLDError(
-            f"A program that chooses rules by {described_embedder(embedder)} could not be saved: name an embedder as "
-            "the command line does."
-        )
+        name = described_embedder(embedder)
+        raise PLDError(f"A program routed by {name} could not be saved: name an embedder as the command line does.")
     nothing = Routing(k=rules_per_question, embedder="", task="", rules=())
     route(student, dict.fromkeys(learners, nothing), embedder)  # refuses predictors that cannot be routed
 
