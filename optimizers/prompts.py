@@ -62,14 +62,9 @@ def program_prompts(program: dspy.Module, first_messages: Mapping[PredictorKey, 
     for name, predictor in program.named_predictors():
         sent = list(first_messages.get(predictor_key(predictor.signature), ()))[1:-1]  # without system's and question
         pairs = [flattened(None, sent[place : place + 2]) for place in range(0, len(sent), 2)]
-        prompts.append(
-            PredictorPrompt(
-                predictor=name,
-                instructions=predictor.signature.instructions,
-                demonstrations=[text for text, _ in pairs],
-                images=sum(images for _, images in pairs),
-            )
-        )
+        task, texts = predictor.signature.instructions, [text for text, _ in pairs]
+        images = sum(count for _, count in pairs)
+        prompts.append(PredictorPrompt(predictor=name, instructions=task, demonstrations=texts, images=images))
     return prompts
 
 

@@ -62,9 +62,7 @@ class Recorder:
         self.fatal: LMError | OSError | None = None  # why nothing more can be asked
         self.passing: LMError | None = None  # a failure while testing that may not be there another time
         self.first_messages: dict[PredictorKey, Messages] = {}  # of the test
-        self._path = path
-        self._max_lm_calls = max_lm_calls
-        self._on_call = on_call
+        self._path, self._max_lm_calls, self._on_call = path, max_lm_calls, on_call
         self._lock = threading.Lock()
         self._prompts: dict[PredictorKey, list[str]] = defaultdict(list)  # of the test
         self._earlier: dict[str, list[Call]] = defaultdict(list)  # by request

@@ -65,13 +65,9 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def find_optimizers(names: Sequence[str] | None = None) -> dict[str, Optimizer]:
-    """Optimizers by their entry-point names, in the table's order.
+    """The named optimizers in the table's order, or else all that are installed, without those that cannot be loaded.
 
-    Args:
-        names: those wanted; None for all that are installed, without those that cannot be loaded.
-
-    Raises:
-        PLDError: one is not installed, cannot be loaded, or is named twice.
+    Raises PLDError if a named one is not installed, cannot be loaded, or is named twice.
     """
     entries = installed("optimizers")
     there = ", ".join(ordered(entries)) or "none"

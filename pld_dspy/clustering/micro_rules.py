@@ -52,10 +52,8 @@ def clusterer_of(clustering: Clusterer | None, seed: int) -> Clusterer:
 def clusterer_identity(clustering: Clusterer | None) -> str:
     """What run.json says of it."""
     if clustering is None or isinstance(clustering, Mapping):
-        settings = [
-            f"{name}={worded(value)}" for name, value in sorted((clustering or {}).items()) if name not in UNTOLD
-        ]
-        return " ".join(["search", *settings])
+        settings = sorted((clustering or {}).items())
+        return " ".join(["search", *(f"{name}={worded(value)}" for name, value in settings if name not in UNTOLD)])
     return worded(repr(clustering))
 
 

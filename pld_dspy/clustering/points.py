@@ -81,23 +81,18 @@ class Points:
 
 
 def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
-    """Reduce embeddings, and gather those that are equal, or very many, into weighted points.
+    """Reduce n x d embeddings, and gather those that are equal, or very many, into weighted points.
 
-    Args:
-        embeddings: n x d rows of length one, or zero: no point stands for those.
-        reduction: one of `REDUCTIONS`, or an object with scikit-learn's `fit_transform`.
-        seed: of the reduction, and of which embeddings the groups form around.
-
-    Returns:
-        Points; more than `MOST_POINTS` distinct embeddings are gathered around so many of them, each with its nearest,
-        and a point is the mean direction of its group (the idea of BIRCH: Zhang et al., 1996).
+    The rows are of length one, or zero: no point stands for those. More than `MOST_POINTS` distinct ones are gathered
+    around so many of them, each with its nearest, and a point is the mean direction of its group (the idea of BIRCH:
+    Zhang et al., 1996). The seed is that of the reduction, as `reduced` takes it, and of which embeddings the groups
+    form around.
     """
     from scipy.sparse import csr_array
 
     inverse, somewhere = np.full(len(embeddings), -1), embeddings.any(axis=1)
-    distinct, inverse[somewhere], counts = np.unique(
-        embeddings[somewhere], axis=0, return_inverse=True, return_counts=True
-    )
+    known = embeddings[somewhere]
+    distinct, inverse[somewhere], counts = np.unique(known, axis=0, return_inverse=True, return_counts=True)
     vectors = reduced(distinct, reduction, seed)
     if len(vectors) <= MOST_POINTS:
         return Points(vectors, counts, inverse)

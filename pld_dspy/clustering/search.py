@@ -197,13 +197,12 @@ class _Search:
 
     def run(self, n_trials: int, display_progress: bool) -> Clustering:
         """Run the trials; the best one's clusters, with what is noise looked at again."""
-        starts = [
-            {"algorithm": name, **algorithm.start(self.points, self.max_clusters)}
-            for name, algorithm in self.algorithms.items()
-        ]
+        named = self.algorithms.items()
+        starts = [{"algorithm": name, **algorithm.start(self.points, self.max_clusters)} for name, algorithm in named]
         run_trials(self.study, self._objective, n_trials, self.seed, starts, display_progress)
         best = self.study.best_trial
-        chance = self._by_chance(best)
+        cloud = cloud_like(self.points, self.seed)  # where there is nothing to find
+        chance = measure(cloud, self._labels(best, cloud)[1], self.max_clusters).silhouette
         structure = (best.user_attrs["silhouette"] - chance) / (1 - chance)
         found = replace(self._clustered(best), structure=structure)
         if not found.weak:
@@ -270,8 +269,3 @@ class _Search:
         """Labels of the points as a clustering of all embeddings."""
         quality = measure(self.points, labels, self.max_clusters, n=len(self.points.inverse))
         return Clustering(self.points.spread(labels), params, self.study, quality)
-
-    def _by_chance(self, trial: "optuna.trial.FrozenTrial") -> float:
-        """The silhouette that a trial's setting reaches where there is nothing to find."""
-        cloud = cloud_like(self.points, self.seed)
-        return measure(cloud, self._labels(trial, cloud)[1], self.max_clusters).silhouette

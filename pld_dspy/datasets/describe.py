@@ -43,10 +43,8 @@ class Description(BaseModel):
 class Describer:
     """Describes figures, and keeps every description as soon as it is there: the same picture is never asked twice.
 
-    Args:
-        write: describes a picture, from many threads; its `__name__` tells its descriptions from another's.
-        path: the JSONL file of `Description`s; the first one makes it.
-        runner: makes the calls. They count as its teacher's, and by themselves in `meter`.
+    `write` describes a picture, from many threads; its `__name__` tells its descriptions from another's. `path` is the
+    JSONL file of `Description`s. The runner makes the calls: they count as its teacher's, and by themselves in `meter`.
     """
 
     def __init__(self, write: Write, path: str | Path, runner: Runner) -> None:

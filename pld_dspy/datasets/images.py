@@ -77,12 +77,9 @@ class File(NamedTuple):
 class Figure(dspy.Image):
     """A `dspy.Image` that holds the place of its picture, not the picture.
 
-    The bytes are read when a prompt is made. `url` is the place, for people; what models get is `format()`.
-
-    Args:
-        source: where the bytes come from.
-        example: id of the example that needs it, for error messages.
-        longest_side: pixels; larger pictures are downscaled to it. None keeps their size.
+    The bytes are read from the source when a prompt is made, and downscaled to `longest_side` pixels unless that is
+    None. `example` is the id of the example that needs it. `url` is the place, for people; what models get is
+    `format()`.
     """
 
     _source: Source = PrivateAttr()
@@ -183,10 +180,8 @@ def encode(content: bytes, longest_side: int | None = LONGEST_SIDE) -> str:
     if not changed and original.format in ("PNG", "JPEG"):
         candidates.append((content, original.format))
     if changed or original.format != "JPEG":
-        candidates += [
-            (_saved(picture, "JPEG", quality=90, subsampling=0), "JPEG"),
-            (_saved(picture, "PNG", optimize=True), "PNG"),
-        ]
+        candidates.append((_saved(picture, "JPEG", quality=90, subsampling=0), "JPEG"))
+        candidates.append((_saved(picture, "PNG", optimize=True), "PNG"))
     smallest, kind = min(candidates, key=lambda candidate: len(candidate[0]))
     return f"data:image/{kind.lower()};base64,{base64.b64encode(smallest).decode()}"
 

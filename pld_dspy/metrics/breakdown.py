@@ -42,15 +42,12 @@ def break_down(
     """
     rows = [(name, [name in own for own in groups]) for name in names] + [(everything, [True] * len(groups))]
     scores = {measure: np.asarray(column, dtype=float) for measure, column in columns.items()}
+
+    def means(inside: list[bool]) -> dict[str, float]:
+        return {measure: float(column[inside].mean()) for measure, column in scores.items()} if any(inside) else {}
+
     return Breakdown(
-        groups=[
-            Group(
-                name=name,
-                n=sum(inside),
-                scores={measure: float(column[inside].mean()) for measure, column in scores.items() if any(inside)},
-            )
-            for name, inside in rows
-        ],
+        groups=[Group(name=name, n=sum(inside), scores=means(inside)) for name, inside in rows],
         intervals={measure: interval for measure, column in scores.items() if (interval := bootstrap_interval(column))},
         overall=dict(overall or {}),
         columns={measure: column.tolist() for measure, column in scores.items()},

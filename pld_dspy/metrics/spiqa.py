@@ -45,8 +45,7 @@ def spiqa_breakdown(
         "unreadable": [float("answer" not in item.outputs) for item in items],
     }
     if any("figure" in item.outputs for item in items):
-        columns["retrieval"] = [
-            float(item.outputs.get("figure") in example.referred) for example, item in zip(examples, items, strict=True)
-        ]
+        pairs = zip(examples, items, strict=True)
+        columns["retrieval"] = [float(item.outputs.get("figure") in example.referred) for example, item in pairs]
     kinds = [{example.figure_type} for example in examples]
     return break_down(FIGURE_TYPES, kinds, {**columns, **(more or {})})

@@ -33,9 +33,8 @@ class SentenceEmbedder:
 
     def __init__(self, model: str = MINILM, *, batch_size: int = 64, device: str | None = None) -> None:
         if not model or batch_size < 1:
-            raise PLDError(
-                f"An embedding model needs a name and a batch of at least 1, not {model!r} and {batch_size}."
-            )
+            wrong = f"{model!r} and {batch_size}"
+            raise PLDError(f"An embedding model needs a name and a batch of at least 1, not {wrong}.")
         path = os.path.expanduser(model)
         self.model = os.path.realpath(path) if os.path.isdir(path) else path
         self.name, self.batch_size, self.device = f"hf:{self.model}", batch_size, device
