@@ -65,7 +65,8 @@ def _front(figure: "Figure", comparison: Comparison) -> None:
         for number, row in enumerate(comparison.rows, start=1)
         if row.score is not None
     }
-    draw_front(axes, points, {point for number, point in points.items() if comparison.rows[number - 1].on_front})
+    front = {point for number, point in points.items() if comparison.rows[number - 1].on_front}
+    draw_front(figure, axes, points, front)
 
 
 def _heat(figure: "Figure", comparison: Comparison) -> None:

@@ -47,12 +47,12 @@ def candidate_picture(candidates: Sequence[Candidate]) -> Picture:
         figure = Figure(layout="constrained")
         axes = figure.add_subplot(xlabel="tokens of the rules in the prompt", ylabel="validation score (%)")
         axes.plot(*zip(*chosen, strict=True), "o", color=ACCENT, fillstyle="none", markersize=12, label="chosen")
-        draw_front(axes, dict(enumerate(points, start=1)), front)
+        draw_front(figure, axes, dict(enumerate(points, start=1)), front)
         axes.legend(frameon=False, loc="lower right")
         return Picture(data_uri(figure), "Validation score against prompt tokens of the clusterings in the table.")
 
 
-def draw_front(axes: "Axes", points: Mapping[int, Point], front: Collection[Point]) -> None:
+def draw_front(figure: "Figure", axes: "Axes", points: Mapping[int, Point], front: Collection[Point]) -> None:
     """Points of tokens and score by their numbers, and the Pareto front as a line; points close by share a label."""
     axes.plot(*zip(*sorted(front), strict=True), color=ACCENT, linewidth=1, drawstyle="steps-post", label="front")
     for point in points.values():
@@ -63,7 +63,7 @@ def draw_front(axes: "Axes", points: Mapping[int, Point], front: Collection[Poin
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.margins(0.14)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.figure.draw_without_rendering()  # settles where the points are
+    figure.draw_without_rendering()  # settles where the points are
     labels: dict[Point, list[int]] = {}
     for number, point in sorted(points.items(), key=lambda item: item[1]):
         place = axes.transData.transform(point)
