@@ -22,7 +22,15 @@ def sound(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _one_line(text: str) -> str:
+    if line := " ".join(text.split()):
+        return line
+    raise ValueError("a rule needs a text")
+
+
 Text = Annotated[str, AfterValidator(sound)]  # that a model wrote
+# A rule is a line of a prompt, so line breaks in what a model or a person wrote become spaces.
+RuleText = Annotated[Text, AfterValidator(_one_line)]
 
 
 def flaw(rule: str) -> str | None:
