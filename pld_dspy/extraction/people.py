@@ -29,15 +29,13 @@ class _Line(BaseModel, strict=True):
 def expert_rules(source: Expertise, learners: Sequence[str]) -> list[MicroRule]:
     """Read people's own rules as micro-rules, which then are clustered and united like those of the teacher.
 
-    A person's words are taken as they are, but for line breaks: what the teacher may not write is allowed here. The
-    author of a rule is never empty. Of a rule in a rule set it is all its authors, and its example is the first of its
-    own; its history and the use that was measured of it stay behind.
+    A person's words are taken as they are, but for line breaks: what the teacher may not write is allowed here. Of a
+    rule in a rule set, the first example and all authors are kept; its history and its measured use stay behind.
 
     Args:
         source: the path of a file with a JSON object on each line, {"rule": ...} and, where they are known, "example"
-            (the id of the example that it was written from), "predictor", "author" and "reasoning"; or of a rule set as
-            `RuleSet.write` or a run folder's rules/NNN.json has it. Or a rule set, rule sets by predictor, or
-            micro-rules.
+            (an example's id), "predictor", "author" and "reasoning"; or of a rule set as `RuleSet.write` or a run
+            folder's rules/NNN.json has it. Or a rule set, rule sets by predictor, or micro-rules.
         learners: the names of the predictors that learn rules.
 
     Returns:
@@ -45,8 +43,7 @@ def expert_rules(source: Expertise, learners: Sequence[str]) -> list[MicroRule]:
         the author and the number of the line or the id of the rule, and their predictor the only one that learns.
 
     Raises:
-        PLDError: the source cannot be read, holds no rule, is none of these or several of them, or does not say which
-            predictor a rule is for; the message says where.
+        PLDError: the source cannot be read, holds no rule or a mixture, or does not say which predictor a rule is for.
     """
     if isinstance(source, str | Path):
         rules = _of_file(Path(source), learners)
@@ -103,10 +100,8 @@ def _of_line(line: str, number: int, where: str, learners: Sequence[str]) -> Mic
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise PLDError(
-            f'{where} is no JSON: write one object on each line, as {{"rule": "If ..."}}, or give a rule set as '
-            "RuleSet.write writes it."
-        ) from error
+        usage = 'write one object on each line, as {"rule": "If ..."}, or give a rule set as RuleSet.write writes it.'
+        raise PLDError(f"{where} is no JSON: {usage}") from error
     if _sets_in(value):
         raise PLDError(f"{where} is a rule set, but the file has other lines: give micro-rules or one rule set.")
     if not (isinstance(value, dict) and "rule" in value):
@@ -125,12 +120,11 @@ def _first(error: ValidationError) -> str:
 
 def _of_sets(sets: Mapping[str, RuleSet], learners: Sequence[str], where: str) -> list[MicroRule]:
     rules = []
-    for name, ruleset in sets.items():
-        for rule in ruleset.rules:
-            author = ", ".join(filter(None, map(str.strip, rule.authors)))
-            example = next(filter(None, rule.examples), "")
-            micro_rule = MicroRule(predictor=name, example=example, rule=rule.text, author=author)
-            rules.append(_completed(micro_rule, rule.id, learners, where))
+    for name, rule in [(name, rule) for name, ruleset in sets.items() for rule in ruleset.rules]:
+        author = ", ".join(filter(None, map(str.strip, rule.authors)))
+        example = next(filter(None, rule.examples), "")
+        micro_rule = MicroRule(predictor=name, example=example, rule=rule.text, author=author)
+        rules.append(_completed(micro_rule, rule.id, learners, where))
     return rules
 
 

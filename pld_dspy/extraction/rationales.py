@@ -53,10 +53,10 @@ def from_rationales(lessons: Sequence[Lesson]) -> list[MicroRule]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     explained = [(lesson, _condition(lesson), _texts(lesson)) for lesson in lessons]
-    explained = [(lesson, condition, texts) for lesson, condition, texts in explained if condition and any(texts)]
-    known = dict.fromkeys(sentence for _, _, texts in explained for text in texts for sentence in text)
-    if not any(known):
+    explained = [part for part in explained if part[1] and any(map(any, part[2]))]
+    if not explained:
         return []
+    known = dict.fromkeys(sentence for _, _, texts in explained for text in texts for sentence in text)
     rows = {sentence: row for row, sentence in enumerate(known)}
     # Pieces of words, so that "attracts" is near to "attract"; those of function words are frequent and weigh little.
     vectoriser = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)

@@ -56,8 +56,7 @@ class Examples(Source):
 class RewrittenRationales(Source):
     """The teacher rewrites the explanations that came with the data, and sees neither questions nor figures.
 
-    It costs less than `Examples`, and shows what looking at the figures is worth. Examples that share a lecture share a
-    prompt, which DSPy's cache answers. Examples without an explanation give no rule.
+    It costs less than `Examples`: examples that share a lecture share a prompt, which DSPy's cache answers.
     """
 
     name, asks = "rewritten rationales", True
@@ -121,12 +120,7 @@ def sources_of(extraction: str | Source | Sequence[str | Source]) -> list[Source
 
 
 def extract(context: Context, sources: Sequence[Source], predictors: Sequence[str]) -> list[MicroRule]:
-    """Phase 1: the micro-rules of all sources.
-
-    Args:
-        context: of the compile.
-        sources: in the order in which their rules come.
-        predictors: those whose outputs the examples label.
+    """Phase 1: the micro-rules of all sources in their order, for predictors whose outputs the examples label.
 
     Raises:
         PLDError: there is none.
@@ -145,9 +139,7 @@ def extract(context: Context, sources: Sequence[Source], predictors: Sequence[st
 def ask_for_rules(
     context: Context, lessons: Sequence[Lesson], predictor: dspy.Module, fields: Callable[[Lesson], dict[str, Any]]
 ) -> list[MicroRule]:
-    """Ask the teacher for a rule from each lesson, side by side; drop the rules that are none.
-
-    Lessons that an interrupted run has learned are not asked again.
+    """Ask the teacher for a rule from each lesson that an interrupted run has not learned, side by side.
 
     Args:
         context: of the compile.

@@ -89,11 +89,10 @@ class RuleSet(BaseModel, frozen=True):
         return "\n".join(lines if ids else [HEADER, *lines])
 
     def within(self, max_tokens: int | None, count_tokens: Callable[[str], int]) -> "RuleSet":
-        """The rules that fit a token budget, in the order of the prompt.
+        """The rules that fit a token budget, in the order of the prompt; one that does not fit any more is passed over.
 
         The rules whose use is measured are taken first, those with most use for a token in front; then those that were
-        edited, which an edit's gain speaks for; then the best supported ones. A rule that does not fit any more is
-        passed over.
+        edited, which an edit's gain speaks for; then the best supported ones.
         """
         if max_tokens is None or count_tokens(self.render()) <= max_tokens:
             return self
@@ -199,13 +198,12 @@ def _left_behind(
 
 
 def _account(rule: Rule) -> str:
-    facts = [f"from {rule.support} example{'s' * (rule.support != 1)}"]
+    facts, use = [f"from {rule.support} example{'s' * (rule.support != 1)}"], rule.use
     if rule.authors:
         facts.append(f"by {', '.join(rule.authors)}")
-    if rule.use is None:
-        facts.append("use not measured")
-    else:
-        facts.append(f"use {rule.use.gain:+.1%} ({rule.use.helped} helped, {rule.use.hurt} hurt of {rule.use.n})")
+    facts.append(
+        f"use {use.gain:+.1%} ({use.helped} helped, {use.hurt} hurt of {use.n})" if use else "use not measured"
+    )
     facts.append(f"edited {len(rule.edits)} times" if len(rule.edits) != 1 else "edited once")
     shown = ", ".join(rule.examples[:5]) + (", …" if rule.support > 5 else "")
     return f"{rule.id} {rule.text}\n   {'; '.join(facts)}" + (f"\n   examples: {shown}" if shown else "")
