@@ -133,12 +133,12 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
     """
 
     operation: Annotated[str, AfterValidator(_known)] = Field(json_schema_extra=_with_operations)
-    ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field((), description=_IDS)
-    text: Text = Field("", description="the new wording, for revise, add and merge")
+    ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(default=(), description=_IDS)
+    text: Text = Field(default="", description="the new wording, for revise, add and merge")
     texts: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = Field(
-        (), description="the new wordings, two or more, for split only"
+        default=(), description="the new wordings, two or more, for split only"
     )
-    reason: Text = Field("", description="which cases it mends and why")
+    reason: Text = Field(default="", description="which cases it mends and why")
 
     @property
     def kind(self) -> Operation:
