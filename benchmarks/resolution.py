@@ -106,7 +106,7 @@ def adversarial(seeds: int) -> Iterator[Table | str]:
 
 def known_rules(rng: random.Random) -> RuleSet:
     """24 rules: of each ScienceQA skill a right one; before three of them a wrong one; after three of them a second
-    right one; and nine that are about other questions."""
+    right one; the others are about other questions."""
     own = [skill for skill in SKILLS if skill.benchmark == "scienceqa"]
     others = [skill for skill in SKILLS if skill.benchmark != "scienceqa"]
     texts = [skill.wording(rng, False) for skill in own[:3]] + [skill.wording(rng, True) for skill in own]

@@ -151,7 +151,7 @@ class PLDTeleprompter(Teleprompter):
         sources = self._sources(teacher)
         if teacher is not None and not isinstance(teacher, Teacher | str):
             raise PLDError(f"The teacher is a pld_dspy.Teacher, 'rationales' or 'none', not {teacher!r}.")
-        asked = None if isinstance(teacher, str) else teacher or Teacher()
+        asker = None if isinstance(teacher, str) else teacher or Teacher()
         named = [name for name, _ in student.named_predictors()]
         taught = named if any(source.traces for source in sources) and len(named) > 1 else predictors
         extraction = ", ".join(source.identity(taught) for source in sources)
@@ -162,7 +162,7 @@ class PLDTeleprompter(Teleprompter):
         if not isinstance(how, Resolution):
             raise PLDError(f"resolution is a pld_dspy.resolution.Resolution, not {how!r}.")
         identities = {"extraction": extraction, "resolution": how.identity()}
-        context = self._context(student, trainset, valset, asked, limits, identities)
+        context = self._context(student, trainset, valset, asker, limits, identities)
         if self.rules_per_question is not None:
             check_routing(self.rules_per_question, student, predictors, context.embedder)
         return _Prepared(context, sources, predictors, clusterer, limits, how)

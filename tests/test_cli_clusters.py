@@ -38,7 +38,7 @@ def test_a_hosted_embedder_and_a_stored_study(pld, tmp_path):
     ("arguments", "says"),
     [
         (("--embedder", "nonsense"), "error: There is no embedder 'nonsense'"),
-        (("--embedder", "tfidf", "--embedder-api-base", "http://127.0.0.1:1"), "The embedder 'tfidf' is no model on a server"),
+        (("--embedder", "tfidf", "--embedder-api-base", "http://127.0.0.1:1"), "The embedder 'tfidf' is no model on"),
         (("--embedder", "hf:nowhere"), "error: The embedding model 'nowhere' cannot be loaded"),
         (("--cluster-setting", "trials=5"), "error: The clustering has no setting trials"),
         (("--cluster-setting", "n_trials=none"), "error: The setting n_trials"),

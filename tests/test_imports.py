@@ -14,7 +14,7 @@ LAYERS = (
     ("examples",),
     ("identity", "rehearsal", "teacher"),
     ("models",),
-    ("embedders", "run"),
+    ("run",),
     ("datasets", "metrics", "student"),
     ("context",),
     ("clustering", "extraction", "resolution", "synthesis"),

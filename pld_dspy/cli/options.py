@@ -11,7 +11,7 @@ Text = str | None
 Texts = list[str] | None
 
 Program = Annotated[str, Argument(help="A student program: scienceqa, spiqa, or an installed package's.")]
-Data = Annotated[str, Option(help="'sample' (generated), 'hub', 'hub:NAME', or a folder in its official layout.")]
+Data = Annotated[str, Option(help="'sample' (generated), 'hub', 'hub:NAME', or a folder in the official layout.")]
 Size = Annotated[int, Option(min=1, help="At most so many examples, drawn at random.")]
 Seed = Annotated[int, Option(help="Of every draw.")]
 Mode = Annotated[str, Option(help="Figures as image, caption, describe or text (nothing); SPIQA has more.")]

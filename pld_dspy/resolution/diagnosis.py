@@ -79,7 +79,7 @@ def in_front(examples: Sequence[dspy.Example], fields: Sequence[str], n: int, se
 def rules_from(example: dspy.Example, rules: Rules) -> list[tuple[str, Rule]]:
     """The rules that were written from an example, which are those that should fire on it, with their predictors."""
     id = example_id(example)
-    return [(name, rule) for name, of in rules.items() for rule in of.rules if id in rule.examples]
+    return [(name, rule) for name, ruleset in rules.items() for rule in ruleset.rules if id in rule.examples]
 
 
 def failed(predictor: dspy.Predict, answered: Answered) -> bool:
@@ -88,8 +88,8 @@ def failed(predictor: dspy.Predict, answered: Answered) -> bool:
         return False
     labels = answered.example.labels()
     own = [name for name in predictor.signature.output_fields if labels.get(name) not in (None, "")]
-    said = answered.scored.outputs
-    return not own or any(_plain(labels[name]) != _plain(said.get(name, "")) for name in own)
+    outputs = answered.scored.outputs
+    return not own or any(_plain(labels[name]) != _plain(outputs.get(name, "")) for name in own)
 
 
 def _plain(value: object) -> str:
@@ -109,23 +109,23 @@ def batches(
         failures: most failures of a batch.
         successes: most successes of a batch.
     """
-    of = dict(program.named_predictors())[predictor]
+    module = dict(program.named_predictors())[predictor]
 
-    def about(each: Answered) -> set[str]:
-        own = {rule.id for name, rule in rules_from(each.example, rules) if name == predictor}
-        return own | ({each.followed.get(predictor, "")} - {""})
+    def about(answer: Answered) -> set[str]:
+        own = {rule.id for name, rule in rules_from(answer.example, rules) if name == predictor}
+        return own | ({answer.followed.get(predictor, "")} - {""})
 
-    wrong = [each for each in answered if failed(of, each)]
-    right = [each for each in answered if each.scored.passed]
+    wrong = [answer for answer in answered if failed(module, answer)]
+    right = [answer for answer in answered if answer.scored.passed]
     alike: dict[tuple[str, ...], list[Answered]] = defaultdict(list)
-    for each in wrong:
-        alike[tuple(sorted(about(each)))].append(each)
-    ordered = [each for group in sorted(alike.values(), key=len, reverse=True) for each in group]
+    for answer in wrong:
+        alike[tuple(sorted(about(answer)))].append(answer)
+    ordered = [answer for group in sorted(alike.values(), key=len, reverse=True) for answer in group]
     for start in range(0, len(ordered), failures):
         batch = ordered[start : start + failures]
         concerned = set().union(*map(about, batch))
         first = start // failures * successes % max(len(right), 1)
-        nearest = sorted(right[first:] + right[:first], key=lambda each: concerned.isdisjoint(about(each)))
+        nearest = sorted(right[first:] + right[:first], key=lambda answer: concerned.isdisjoint(about(answer)))
         yield batch, nearest[:successes]
 
 
@@ -135,16 +135,16 @@ def describe(
     """Questions with the student's and the right answer as text, and their figures, numbered on."""
     texts: list[str] = []
     figures: list[dspy.Image] = []
-    for number, each in enumerate(answered, start=1):
-        case = present(dict(each.example.inputs()), first_figure + len(figures))
+    for number, answer in enumerate(answered, start=1):
+        case = present(dict(answer.example.inputs()), first_figure + len(figures))
         figures += case.figures
-        followed = each.followed.get(predictor)
+        followed = answer.followed.get(predictor)
         lines = [
             f"Question {number}",
             case.text,
-            f"the model's answer: {each.scored.answer or 'unreadable'}",
+            f"the model's answer: {answer.scored.answer or 'unreadable'}",
             *([f"the rule that it says to have followed: {followed}"] if followed else []),
-            f"the right answer: {in_words(program, each.example, each.example.labels())}",
+            f"the right answer: {in_words(program, answer.example, answer.example.labels())}",
         ]
         texts.append("\n".join(lines))
     return "\n\n".join(texts) or "none", figures
@@ -161,8 +161,8 @@ def asking(student: dspy.Module, rules: Rules) -> dspy.Module:
     for name, predictor in program.named_predictors():
         if name in rules and len(rules[name]):
             listed = f"{predictor.signature.instructions}\n\n{HEADER}\n{rules[name].render(ids=True)}"
-            told = dspy.OutputField(desc="the id of the rule that you followed, or none")
-            predictor.signature = predictor.signature.with_instructions(listed).append(FOLLOWED, told, str)
+            field = dspy.OutputField(desc="the id of the rule that you followed, or none")
+            predictor.signature = predictor.signature.with_instructions(listed).append(FOLLOWED, field, str)
     return program
 
 
@@ -176,11 +176,11 @@ def like_pairs(rules: RuleSet, embed: Embed) -> Iterator[Pair]:
     """All pairs of rules, most alike first, each rule as its id and text."""
     if len(rules) < 2:
         return
-    said = [(rule.id, rule.text) for rule in rules.rules]
-    vectors = embed([text for _, text in said])
-    first, second = np.triu_indices(len(said), k=1)
+    listed = [(rule.id, rule.text) for rule in rules.rules]
+    vectors = embed([text for _, text in listed])
+    first, second = np.triu_indices(len(listed), k=1)
     for place in np.argsort(-(vectors @ vectors.T)[first, second], kind="stable"):
-        yield said[first[place]], said[second[place]]
+        yield listed[first[place]], listed[second[place]]
 
 
 def by_likeness(rules: RuleSet, embed: Embed) -> list[str]:

@@ -26,16 +26,16 @@ def measure_use(ids: Sequence[str], full: Sequence[float], scores_without: Score
     Returns:
         The use of every rule, by id.
     """
-    found: dict[str, RuleUse] = {}
+    use: dict[str, RuleUse] = {}
 
     def divide(ids: list[str], changed: list[int]) -> None:
         if not changed:
-            found.update({id: _use({}, full) for id in ids})
+            use.update({id: _use({}, full) for id in ids})
             return
         without = dict(zip(changed, scores_without(ids, changed), strict=True))
         differences = {place: full[place] - score for place, score in without.items()}
         if len(ids) == 1:
-            found[ids[0]] = _use(differences, full)
+            use[ids[0]] = _use(differences, full)
             return
         for half in _halves(ids):
             divide(half, [place for place, difference in differences.items() if abs(difference) > 1e-9])
@@ -43,7 +43,7 @@ def measure_use(ids: Sequence[str], full: Sequence[float], scores_without: Score
     for half in _halves(ids) if len(ids) > 1 else [[*ids]]:
         if half:
             divide(half, list(range(len(full))))
-    return found
+    return use
 
 
 def _halves(ids: Sequence[str]) -> list[list[str]]:
