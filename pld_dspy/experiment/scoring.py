@@ -62,8 +62,7 @@ def score(
     Raises:
         PLDError: the metric fails, a model does not answer, a measure lacks something, or the folder holds another run.
     """
-    start = time.monotonic()
-    examples = task.examples[split]
+    start, examples = time.monotonic(), task.examples[split]
     run = RunFolder(log_dir, _configuration(task, split, student_lm))
     runner = Runner(num_threads, display_progress=display_progress, earlier=run.state.usage)
     for measure in measures:

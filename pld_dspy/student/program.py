@@ -1,17 +1,13 @@
 """What a student program may offer besides its predictors. Everything is optional: any `dspy.Module` compiles."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import dspy
 
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.rules.wording import sound
-
-if TYPE_CHECKING:
-    from pld_dspy.metrics.breakdown import Breakdown
-    from pld_dspy.student.evaluation import Scored
 
 Metric = Callable[..., float | bool]
 
@@ -41,9 +37,10 @@ class Student(Protocol):
         """The splits `train` and `val` that `compile(student)` takes where no training set is passed."""
 
     def breakdown(
-        self, examples: Sequence[dspy.Example], items: "Sequence[Scored]", more: Mapping[str, Sequence[float]]
-    ) -> "Breakdown":
-        """The benchmark's table: of scored examples, and of further measures with a score for each of them."""
+        self, examples: Sequence[dspy.Example], items: Sequence[Any], more: Mapping[str, Sequence[float]]
+    ) -> Any:
+        """The benchmark's table, a `metrics.breakdown.Breakdown`: of examples, the `student.Scored` that came of them,
+        and further measures with a score for each."""
 
 
 def metric_of(program: dspy.Module) -> Metric:
@@ -65,9 +62,9 @@ def sample_of(program: dspy.Module) -> dict[str, list[dspy.Example]]:
 def breakdown_of(
     program: dspy.Module,
     examples: Sequence[dspy.Example],
-    items: "Sequence[Scored]",
+    items: Sequence[Any],
     more: Mapping[str, Sequence[float]] | None = None,
-) -> "Breakdown | None":
+) -> Any:
     """The program's own table of its answers; None where it has none."""
     return program.breakdown(examples, items, more or {}) if hasattr(program, "breakdown") else None
 
