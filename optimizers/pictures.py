@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pld_dspy.optimizers.registry import BASELINE
 from pld_dspy.optimizers.results import Comparison
 from pld_dspy.report.page import short
-from pld_dspy.report.pictures import ACCENT, MUTED, data_uri, quietly
+from pld_dspy.report.pictures import ACCENT, MUTED, data_uri, draw_front, quietly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +17,7 @@ COLOURS = (ACCENT, "#c2701a")  # of the two roles, told apart also in grey
 WIDTH = 6.4  # inches
 LONG = 24  # characters of a name
 MOST_GROUPS = 14
-NEAR = 16  # pixels between points that have a label together
 DARKEST = 0.6  # of the map of colours, so that black can be read on all of them
-MOST_SHARE = 30  # from the lowest to the highest number of tokens, times; more is drawn on a logarithmic axis
 
 
 def comparison_pictures(comparison: Comparison) -> dict[str, str]:
@@ -51,9 +49,8 @@ def _scores(figure: "Figure", comparison: Comparison) -> None:
         if row.low is not None and row.high is not None:
             axes.plot([100 * row.low, 100 * row.high], [y, y], color=colour, solid_capstyle="butt")
         if len(row.results) > 1:
-            axes.plot(
-                [100 * result.score for result in row.results], [y + 0.28] * len(row.results), "|", color="#333333"
-            )
+            seeds = [100 * result.score for result in row.results]
+            axes.plot(seeds, [y + 0.28] * len(seeds), "|", color="#333333")
         if row.optimizer == BASELINE:
             axes.axvline(100 * row.score, color=MUTED, linestyle="--", linewidth=1, zorder=0)
     axes.set_xlabel("test score (%)")
@@ -63,30 +60,13 @@ def _scores(figure: "Figure", comparison: Comparison) -> None:
 def _front(figure: "Figure", comparison: Comparison) -> None:
     axes = figure.add_subplot(xlabel="input tokens a question", ylabel="test score (%)")
     figure.set_size_inches(WIDTH, 4.6)
-    points: dict[tuple[float, float], list[str]] = {}  # the numbers of the rows that are there
-    front = set()
-    for number, row in enumerate(comparison.rows, start=1):
-        if row.score is not None:
-            point = (row.mean("question", "prompt_tokens") or 0.0, 100 * row.score)
-            points.setdefault(point, []).append(str(number))
-            front |= {point} if row.on_front else set()
-    axes.plot(*zip(*sorted(front), strict=True), color=ACCENT, linewidth=1, drawstyle="steps-post")
-    for point in points:
-        axes.plot(*point, "o", color=ACCENT if point in front else MUTED)
-    tokens = [x for x, _ in points]
-    if min(tokens) > 0 and max(tokens) / min(tokens) > MOST_SHARE:
-        axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.margins(0.14)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.draw_without_rendering()  # settles where the points are
-    labels: dict[tuple[float, float], list[str]] = {}
-    for point, numbers in sorted(points.items()):
-        place = axes.transData.transform(point)
-        near = (other for other in labels if math.dist(axes.transData.transform(other), place) < NEAR)
-        labels.setdefault(next(near, point), []).extend(numbers)
-    for point, numbers in labels.items():
-        axes.annotate(", ".join(sorted(numbers, key=int)), point, xytext=(6, 6), textcoords="offset points", size=9)
+    points = {
+        number: (row.mean("question", "prompt_tokens") or 0.0, 100 * row.score)
+        for number, row in enumerate(comparison.rows, start=1)
+        if row.score is not None
+    }
+    front = {point for number, point in points.items() if comparison.rows[number - 1].on_front}
+    draw_front(figure, axes, points, front)
 
 
 def _heat(figure: "Figure", comparison: Comparison) -> None:
@@ -101,9 +81,8 @@ def _heat(figure: "Figure", comparison: Comparison) -> None:
         for x, score in enumerate(line):
             axes.text(x, y, "–" if math.isnan(score) else f"{score:.1f}", ha="center", va="center", size=9)
     axes.xaxis.tick_top()
-    axes.set_xticks(
-        range(len(groups)), [f"{fill(_name(name, 27), 9)}\nn = {n:,}" for name, n in groups], size=9, parse_math=False
-    )
+    names = [f"{fill(_name(name, 27), 9)}\nn = {n:,}" for name, n in groups]
+    axes.set_xticks(range(len(groups)), names, size=9, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 

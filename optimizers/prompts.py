@@ -21,12 +21,9 @@ Messages = Sequence[dict[str, Any]]
 
 
 def shared(prompts: Mapping[PredictorKey, Sequence[str]]) -> float:
-    """The share of all prompts that is the same from their start, which a provider can cache.
+    """The share of all prompts, as `flattened` and by predictor, that is the same from their start: what can be cached.
 
     A predictor that was asked once only shares nothing, since nothing can be said of it.
-
-    Args:
-        prompts: by predictor, as `flattened` returns them; a picture counts as `TOKENS_PER_IMAGE` tokens.
     """
     common = sum(len(texts) * _length(os.path.commonprefix(texts)) for texts in prompts.values() if len(texts) > 1)  # noqa: RUF071
     return common / max(sum(_length(text) for texts in prompts.values() for text in texts), 1)
@@ -35,9 +32,7 @@ def shared(prompts: Mapping[PredictorKey, Sequence[str]]) -> float:
 def flattened(prompt: Any, messages: Any) -> tuple[str, int]:
     """A request as one text, with a short hash in place of each picture, and the number of its pictures.
 
-    Args:
-        prompt: a text or a `dspy.lm15.Request`, as `dspy.LM` takes it.
-        messages: chat messages, where there is no prompt.
+    It is a text or a `dspy.lm15.Request`, as `dspy.LM` takes it, or chat messages where there is no prompt.
     """
     if isinstance(prompt, Request):
         contents = [prompt.system or "", *(message.parts for message in prompt.messages)]
@@ -67,14 +62,9 @@ def program_prompts(program: dspy.Module, first_messages: Mapping[PredictorKey, 
     for name, predictor in program.named_predictors():
         sent = list(first_messages.get(predictor_key(predictor.signature), ()))[1:-1]  # without system's and question
         pairs = [flattened(None, sent[place : place + 2]) for place in range(0, len(sent), 2)]
-        prompts.append(
-            PredictorPrompt(
-                predictor=name,
-                instructions=predictor.signature.instructions,
-                demonstrations=[text for text, _ in pairs],
-                images=sum(images for _, images in pairs),
-            )
-        )
+        task, texts = predictor.signature.instructions, [text for text, _ in pairs]
+        images = sum(count for _, count in pairs)
+        prompts.append(PredictorPrompt(predictor=name, instructions=task, demonstrations=texts, images=images))
     return prompts
 
 

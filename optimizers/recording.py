@@ -54,21 +54,15 @@ class Recorder:
     """Counts what one optimizer asks with one seed, and ends it at its cap.
 
     What was on record when it was made counts as soon as it is asked for again and DSPy's cache answers, so that a unit
-    that was killed and starts over comes to the same counts as one that was not.
-
-    Args:
-        path: calls.jsonl.
-        max_lm_calls: that may be made in the phase "compile"; a request for several answers counts as so many.
-        on_call: called from many threads.
+    that was killed and starts over comes to the same counts as one that was not. `path` is that of calls.jsonl, and the
+    cap `max_lm_calls` is of the phase "compile", where a request for several answers counts as so many.
     """
 
     def __init__(self, path: Path, max_lm_calls: int, on_call: OnCall = lambda phase, count: None) -> None:
         self.fatal: LMError | OSError | None = None  # why nothing more can be asked
         self.passing: LMError | None = None  # a failure while testing that may not be there another time
         self.first_messages: dict[PredictorKey, Messages] = {}  # of the test
-        self._path = path
-        self._max_lm_calls = max_lm_calls
-        self._on_call = on_call
+        self._path, self._max_lm_calls, self._on_call = path, max_lm_calls, on_call
         self._lock = threading.Lock()
         self._prompts: dict[PredictorKey, list[str]] = defaultdict(list)  # of the test
         self._earlier: dict[str, list[Call]] = defaultdict(list)  # by request
@@ -110,9 +104,8 @@ class Recorder:
     def recording(self, lm: "RecordedLM", prompt: Any, messages: Any, kwargs: dict[str, Any]) -> Iterator[None]:
         """Let a model be asked, and put the call on record.
 
-        Raises:
-            CapReached: the optimizer has had its calls.
-            LMError, OSError: it has turned out before that nothing can be asked or kept.
+        Raises CapReached once the optimizer has had its calls, and what has shown before that nothing can be asked or
+        kept.
         """
         settings = {name: value for name, value in {**lm.kwargs, **kwargs}.items() if not name.startswith("api_")}
         answers = settings.get("n") or 1
@@ -208,10 +201,8 @@ class RecordedLM(dspy.LM):
     """A language model whose calls, and those of its copies, are on record.
 
     Unlike a usage tracker it tells roles apart that share a model, and sees calls of optimizers that track by
-    themselves, and those that DSPy's cache answers.
-
-    Raises:
-        PLDError: `lm` is of another class than `dspy.LM`, which may ask in a way of its own.
+    themselves, and those that DSPy's cache answers. It records a `dspy.LM`, and no subclass, which may ask in its own
+    way.
     """
 
     def __init__(self, lm: dspy.LM, role: Role, phase: Phase, recorder: Recorder) -> None:

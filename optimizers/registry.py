@@ -25,46 +25,27 @@ class CannotRun(PLDError):
 
 @dataclass(frozen=True)
 class Job:
-    """One compile: what is the same for all optimizers, so that the comparison is fair.
+    """One compile: what is the same for all optimizers, so that the comparison is fair."""
 
-    Args:
-        student: the program as it comes; not to be changed.
-        trainset: labelled examples to learn from, in an order that belongs to the seed.
-        valset: labelled examples to choose by.
-        metric: `metric(example, prediction, trace=None)` → a fraction.
-        student_lm: answers; it is also DSPy's model while the optimizer runs.
-        teacher_lm: writes instructions, rules or demonstrations.
-        seed: of every draw that the optimizer lets be seeded.
-        num_threads: model calls side by side.
-        max_lm_calls: calls that both models may have together; further ones fail with `recording.CapReached`.
-        folder: for files of the optimizer's own.
-    """
-
-    student: dspy.Module
-    trainset: list[dspy.Example]
-    valset: list[dspy.Example]
-    metric: Metric
-    student_lm: dspy.LM
-    teacher_lm: dspy.LM
-    seed: int
-    num_threads: int
-    max_lm_calls: int
-    folder: Path
+    student: dspy.Module  # the program as it comes; not to be changed
+    trainset: list[dspy.Example]  # labelled, to learn from, in an order that belongs to the seed
+    valset: list[dspy.Example]  # labelled, to choose by
+    metric: Metric  # `metric(example, prediction, trace=None)` → a fraction
+    student_lm: dspy.LM  # answers; it is also DSPy's model while the optimizer runs
+    teacher_lm: dspy.LM  # writes instructions, rules or demonstrations
+    seed: int  # of every draw that the optimizer lets be seeded
+    num_threads: int  # model calls side by side
+    max_lm_calls: int  # that both models may have together; further ones fail with `recording.CapReached`
+    folder: Path  # for files of the optimizer's own
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """One row of the comparison, registered under the entry-point group `pld_dspy.optimizers`.
+    """One row of the comparison, registered under the entry-point group `pld_dspy.optimizers`."""
 
-    Args:
-        title: its name in tables.
-        settings: what it is run with and where that is recommended, in a sentence or two.
-        compile: makes the program that is tested; raises `CannotRun` where it cannot.
-    """
-
-    title: str
-    settings: str
-    compile: Callable[[Job], dspy.Module]
+    title: str  # its name in tables
+    settings: str  # what it is run with and where that is recommended, in a sentence or two
+    compile: Callable[[Job], dspy.Module]  # makes the program that is tested; raises `CannotRun` where it cannot
 
 
 def own_signatures(program: dspy.Module) -> dspy.Module:
@@ -84,13 +65,9 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def find_optimizers(names: Sequence[str] | None = None) -> dict[str, Optimizer]:
-    """Optimizers by their entry-point names, in the table's order.
+    """The named optimizers in the table's order, or else all that are installed, without those that cannot be loaded.
 
-    Args:
-        names: those wanted; None for all that are installed, without those that cannot be loaded.
-
-    Raises:
-        PLDError: one is not installed, cannot be loaded, or is named twice.
+    Raises PLDError if a named one is not installed, cannot be loaded, or is named twice.
     """
     entries = installed("optimizers")
     there = ", ".join(ordered(entries)) or "none"

@@ -1,6 +1,5 @@
 """A comparison as one page, for a browser without a network: scores and tests, prices, contrasts, prompts."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import dspy
 from pydantic import BaseModel, StringConstraints
 
-from pld_dspy.datasets.images import encode, figures_of
+from pld_dspy.datasets.images import content_of, data_uri, encode, figures_of
 from pld_dspy.examples import example_id
 from pld_dspy.experiment import Task
 from pld_dspy.optimizers import tables
@@ -47,11 +46,7 @@ class Contrast(BaseModel):
 
 
 def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
-    """Write report.html into a comparison's folder.
-
-    Raises:
-        PLDError: it cannot be written.
-    """
+    """Write report.html into a comparison's folder; PLDError if it cannot be written."""
     rows = [row for row in comparison.rows if row.results]
     units = [unit_folder(folder, row.optimizer, row.results[0].seed) for row in rows]
     answers = [read_answers(unit, row.results[0].n) for unit, row in zip(units, rows, strict=True)]
@@ -62,13 +57,7 @@ def write_report(comparison: Comparison, task: Task, folder: Path) -> None:
 def comparison_page(
     comparison: Comparison, differing: Sequence[Contrast] = (), prompts: Sequence[ProgramPrompts] = ()
 ) -> str:
-    """A comparison as HTML that needs no other file, no network and no scripts; the same arguments give the same text.
-
-    Args:
-        comparison: what it found out.
-        differing: test questions that some programs answered rightly and others wrongly.
-        prompts: of the compiled programs.
-    """
+    """A comparison as HTML that needs no other file, network or scripts; the same arguments give the same text."""
     from jinja2 import PackageLoader
 
     pages = environment(PackageLoader("pld_dspy.optimizers", "templates"))
@@ -93,12 +82,8 @@ def contrasts(rows: Sequence[Row], answers: Sequence[Sequence[Scored]], task: Ta
     """Test questions on which the optimizers differ, each with all replies to it.
 
     First those where PLD, or without it the best row, is right and the uncompiled student wrong, then the other way
-    round, then those where right and wrong are most evenly divided.
-
-    Args:
-        rows: that have results.
-        answers: of each row, in the order of the test questions.
-        task: program and examples.
+    round, then those where right and wrong are most evenly divided. The rows have results, and each has its answers in
+    the order of the test questions.
     """
     if len(rows) < 2:
         return []
@@ -146,7 +131,7 @@ def _text(value: object) -> str:
 def _thumbnail(figure: dspy.Image) -> str | None:
     """None where it is only an address, or no picture that can be read."""
     try:
-        return encode(base64.b64decode(figure.format()[0]["image_url"]["url"].partition("base64,")[2]), THUMBNAIL)
+        return encode(content_of(data_uri(figure)), THUMBNAIL)
     except ValueError:
         return None
 

@@ -46,10 +46,8 @@ def paired_test(before: Scores, after: Scores) -> PairedTest:
     first, second = (np.mean([scores[seed] for seed in common], axis=0) for scores in (before, after))
     test = compare(first.tolist(), second.tolist())
     low, high = bootstrap_interval(second - first) or (test.gain, test.gain)
-    p = test.p_value
-    return PairedTest(
-        difference=test.gain, low=low, high=high, better=test.fixed, worse=test.broken, p_value=p, p_holm=p
-    )
+    counts, p = {"better": test.fixed, "worse": test.broken}, test.p_value
+    return PairedTest(difference=test.gain, low=low, high=high, **counts, p_value=p, p_holm=p)
 
 
 def on_front(rows: Sequence[Row]) -> set[str]:

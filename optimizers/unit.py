@@ -41,12 +41,8 @@ def unit_folder(folder: Path, name: str, seed: int) -> Path:
 def run_unit(name: str, optimizer: Optimizer, job: Job, task: Task, on_call: OnCall) -> Result:
     """Compile and test; what an interrupted run of the unit had asked is taken from its cache.
 
-    Args:
-        name: the optimizer's entry-point name.
-        optimizer: compiles a job of its own, with copies of all that it could change and models that are on record.
-        job: what is the same for all optimizers; its folder is the unit's.
-        task: has the test split.
-        on_call: called after every call, from many threads.
+    The optimizer, called `name`, compiles a job of its own: with copies of all that it could change and models that are
+    on record. `on_call` is called after every call, from many threads.
 
     Raises:
         CannotRun: the optimizer does not go with the task, ended with an error, or returned no program that runs.
@@ -94,11 +90,7 @@ def run_unit(name: str, optimizer: Optimizer, job: Job, task: Task, on_call: OnC
 
 
 def read_answers(unit: Path, n: int) -> list[Scored]:
-    """A unit's answers on the `n` questions of the test split, in its order.
-
-    Raises:
-        PLDError: there are not so many.
-    """
+    """A unit's answers on the `n` questions of the test split, in its order; PLDError if there are not so many."""
     answers = read_lines(unit / "answers.jsonl", Scored)
     if len(answers) != n:
         raise PLDError(f"{unit} has {len(answers)} of {n} answers: take its line out of results.jsonl to run it anew.")

@@ -9,8 +9,9 @@ import tempfile
 from unittest import mock
 
 _HOME = tempfile.TemporaryDirectory(prefix="pld-tests-")
-os.environ["HOME"] = os.environ["USERPROFILE"] = _HOME.name
-os.environ["DSPY_CACHEDIR"] = f"{_HOME.name}/dspy"
+for _name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "HF_HOME", "DSPY_CACHEDIR"):
+    os.environ[_name] = f"{_HOME.name}/{_name.lower()}"
+    os.mkdir(os.environ[_name])
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the generated sample
     os.environ["XDG_CACHE_HOME"] = f"{_HOME.name}/cache"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores

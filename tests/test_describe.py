@@ -146,8 +146,8 @@ def test_a_vision_model_gets_the_picture_and_its_calls_are_counted(tmp_path):
     assert all("cannot see it" in prompt.system for prompt in lm.engine.prompts)
     assert all(prompt.outputs == ["description"] for prompt in lm.engine.prompts)
     assert {line["by"] for line in lines(tmp_path / "figures.jsonl")} == {"scripted"}
-    assert describe.meter.total() == runner.teacher.total()
-    assert (describe.meter.total().calls, runner.student.total().calls) == (2, 0)
+    assert describe.meter.total() == runner.meter("describer").total()
+    assert (describe.meter.total().calls, runner.meter("student").total().calls) == (2, 0)
     Describer(described_by(lm), tmp_path / "elsewhere.jsonl", Runner(1))([square(6)])
     assert len(lm.engine.prompts) == 3
     assert len(GLOBAL_HISTORY) == remembered, "DSPy keeps the pictures in memory"

@@ -41,7 +41,7 @@ test_score.__test__ = False
 
 
 @pytest.mark.parametrize(
-    ("seeds", "train", "val"), [([1], 40, 24), pytest.param([0, 1, 2], 60, 40, marks=pytest.mark.slow)]
+    ("seeds", "train", "val"), [([4], 40, 24), pytest.param([0, 1, 2], 60, 40, marks=pytest.mark.slow)]
 )
 def test_a_teacher_that_is_often_wrong_is_nearly_made_up_for(seeds, train, val):
     tests, scores = load("scienceqa", "test", limit=60), {}
@@ -58,7 +58,7 @@ def test_a_teacher_that_is_often_wrong_is_nearly_made_up_for(seeds, train, val):
     assert statistics.median(scores[0.2]) >= 0.9 * statistics.median(scores[0.0])
 
 
-QUICK = (0, 8, 11)  # of which the first returns the student as it came, and the others with rules
+QUICK = (0, 6, 13)  # of which the first returns the student as it came, and the others with rules
 
 
 @pytest.mark.parametrize(

@@ -26,17 +26,18 @@ def test_there_are_enough_skills():
 
 
 @by_name
-def test_a_skill_reads_from_pixels_what_it_drew(skill):
+@pytest.mark.parametrize("n", [60, pytest.param(300, marks=pytest.mark.slow)])
+def test_a_skill_reads_from_pixels_what_it_drew(skill, n):
     distinct, wrong_is_wrong = set(), 0
-    for seed in range(300):
+    for seed in range(n):
         problem = skill.draw(random.Random(seed))
         choices = list(problem.choices)
         assert skill.solve(problem.question, choices, problem.figure, True) == problem.answer
         assert problem.answer in skill.options(problem.question, choices, problem.figure)
         wrong_is_wrong += skill.solve(problem.question, choices, problem.figure, False) != problem.answer
         distinct.add((problem, problem.figure.tobytes() if problem.figure else None))
-    assert len(distinct) >= 290
-    assert wrong_is_wrong >= 150, "following the wrong rule must cost something"
+    assert len(distinct) >= 0.96 * n
+    assert wrong_is_wrong >= n / 2, "following the wrong rule must cost something"
     assert skill.needs_figure == (problem.figure is not None)
 
 

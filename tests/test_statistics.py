@@ -91,7 +91,10 @@ def test_a_program_does_not_differ_from_itself_in_95_of_100_comparisons():
     assert sum(_differs_from_itself(trial, seeds=1, graded=False) for trial in range(100)) <= 5
 
 
-@pytest.mark.parametrize(("seeds", "graded"), [(3, False), (1, True), (3, True)])
+@pytest.mark.parametrize(
+    ("seeds", "graded"),
+    [(3, True), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((3, False), (1, True)))],
+)
 def test_the_tests_keep_their_level(seeds, graded):
     """100 comparisons of a program with itself show no sign of more than 5 % differences."""
     found = sum(_differs_from_itself(trial, seeds, graded) for trial in range(100))

@@ -206,6 +206,7 @@ class Raw(dspy.ChatAdapter):
 
 
 def test_dspy_programs_run_on_it(sees):
+    torch.manual_seed(0)
     program = dspy.Predict("image: dspy.Image, question -> answer")
     lm = dspy.LM("hf:tiny", engine=sees, temperature=0, max_tokens=8)
     red, blue = (dspy.Image(Image.new("RGB", (40, 30), colour)) for colour in ("red", "blue"))

@@ -20,18 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One way of clustering. Another package adds its own by an entry point in the group `pld_dspy.algorithms`.
+    """One way of clustering. Another package adds its own by an entry point in the group `pld_dspy.algorithms`."""
 
-    Attributes:
-        name: what a search calls it.
-        suggest: draws parameters for points and the most clusters that are wanted.
-        labels: gives each point an int, -1 for noise, by the parameters and a seed.
-        start: what a search tries first, in the names of `suggest`.
-    """
-
-    name: str
+    name: str  # what a search calls it
+    # Draws parameters for points and the most clusters that are wanted.
     suggest: "Suggest" = field(repr=False)
+    # Gives each point an int, -1 for noise, by the parameters and a seed.
     labels: Callable[[Points, dict[str, Any], int], np.ndarray] = field(repr=False)
+    # What a search tries first, in the names of `suggest`.
     start: Callable[[Points, int], dict[str, Any]] = field(repr=False)
 
 
@@ -123,14 +119,7 @@ ALGORITHMS = {one.name: one for one in (_AVERAGE, _DBSCAN, _HDBSCAN, _KMEANS)}
 
 
 def algorithms_of(chosen: Sequence[str | Algorithm]) -> dict[str, Algorithm]:
-    """Algorithms by their names.
-
-    Args:
-        chosen: algorithms, or names of those here or of other packages' entry points.
-
-    Raises:
-        PLDError: it is no list of algorithms that there are, or two have the same name.
-    """
+    """Algorithms by name, from names (also other packages') or themselves; PLDError if one is neither."""
     if not isinstance(chosen, Sequence) or isinstance(chosen, str) or not chosen:
         raise PLDError(f"The algorithms are a list of some of {', '.join(ALGORITHMS)}, not {chosen!r}.")
     algorithms = [

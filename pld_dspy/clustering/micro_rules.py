@@ -39,11 +39,7 @@ def cluster(context: Context, micro_rules: Sequence[MicroRule], clusterer: Clust
 
 
 def clusterer_of(clustering: Clusterer | None, seed: int) -> Clusterer:
-    """The search's settings with the seed, or the estimator that is used instead of the search.
-
-    Raises:
-        PLDError: it is neither, or the search does not take the settings.
-    """
+    """The search's settings with the seed, or the estimator that replaces it; PLDError if it will not do."""
     if clustering is None or isinstance(clustering, Mapping):
         settings = {"seed": seed, **(clustering or {})}
         check_settings(settings)
@@ -56,10 +52,8 @@ def clusterer_of(clustering: Clusterer | None, seed: int) -> Clusterer:
 def clusterer_identity(clustering: Clusterer | None) -> str:
     """What run.json says of it."""
     if clustering is None or isinstance(clustering, Mapping):
-        settings = [
-            f"{name}={worded(value)}" for name, value in sorted((clustering or {}).items()) if name not in UNTOLD
-        ]
-        return " ".join(["search", *settings])
+        settings = sorted((clustering or {}).items())
+        return " ".join(["search", *(f"{name}={worded(value)}" for name, value in settings if name not in UNTOLD)])
     return worded(repr(clustering))
 
 

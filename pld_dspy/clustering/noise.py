@@ -7,18 +7,11 @@ from pld_dspy.clustering.quality import centres, tidy
 
 
 def second_look(points: Points, labels: np.ndarray) -> np.ndarray:
-    """Give noise points a cluster where they have one.
+    """Give noise points, which have the label -1, a cluster where they have one; labels come back as `tidy` gives them.
 
     A noise point joins the nearest cluster if it lies no farther from the cluster's mean than the members do at most.
     Of the others, two that are each other's nearest become a cluster if they are as near as members usually are to the
     mean of theirs. What is left stays noise.
-
-    Args:
-        points: m points.
-        labels: m ints, -1 for noise.
-
-    Returns:
-        m ints as `quality.tidy` gives them.
     """
     labels = tidy(labels, points.weights)
     noise = np.flatnonzero(labels < 0)

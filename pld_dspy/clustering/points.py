@@ -81,23 +81,18 @@ class Points:
 
 
 def points_of(embeddings: np.ndarray, reduction: Any, seed: int) -> Points:
-    """Reduce embeddings, and gather those that are equal, or very many, into weighted points.
+    """Reduce n x d embeddings, and gather those that are equal, or very many, into weighted points.
 
-    Args:
-        embeddings: n x d rows of length one, or zero: no point stands for those.
-        reduction: one of `REDUCTIONS`, or an object with scikit-learn's `fit_transform`.
-        seed: of the reduction, and of which embeddings the groups form around.
-
-    Returns:
-        Points; more than `MOST_POINTS` distinct embeddings are gathered around so many of them, each with its nearest,
-        and a point is the mean direction of its group (the idea of BIRCH: Zhang et al., 1996).
+    The rows are of length one, or zero: no point stands for those. More than `MOST_POINTS` distinct ones are gathered
+    around so many of them, each with its nearest, and a point is the mean direction of its group (the idea of BIRCH:
+    Zhang et al., 1996). The seed is that of the reduction, as `reduced` takes it, and of which embeddings the groups
+    form around.
     """
     from scipy.sparse import csr_array
 
     inverse, somewhere = np.full(len(embeddings), -1), embeddings.any(axis=1)
-    distinct, inverse[somewhere], counts = np.unique(
-        embeddings[somewhere], axis=0, return_inverse=True, return_counts=True
-    )
+    known = embeddings[somewhere]
+    distinct, inverse[somewhere], counts = np.unique(known, axis=0, return_inverse=True, return_counts=True)
     vectors = reduced(distinct, reduction, seed)
     if len(vectors) <= MOST_POINTS:
         return Points(vectors, counts, inverse)
@@ -125,11 +120,9 @@ def _centres(vectors: np.ndarray, seed: int) -> np.ndarray:
 def reduced(vectors: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
     """Vectors without what all of them have in common, and optionally in fewer dimensions; float32 unit rows.
 
-    Sentence embeddings share a common component, which makes all of them alike: Mu & Viswanath, "All-but-the-Top",
-    ICLR 2018. "centre" takes the mean off, "pca" and "umap" (the extra `umap`) also reduce the dimensions.
-
-    Raises:
-        PLDError: there is no such reduction, its package is not installed, or it fails.
+    Sentence embeddings share a common component, which makes all of them alike: Mu & Viswanath, "All-but-the-Top", ICLR
+    2018. "centre" takes the mean off, "pca" and "umap" (the extra `umap`) also reduce the dimensions. Raises PLDError
+    as `check_reduction`, and where a transformer fails.
     """
     check_reduction(reduction)
     if len(vectors) < 2 or reduction == "none":
@@ -150,11 +143,7 @@ def reduced(vectors: np.ndarray, reduction: Any, seed: int) -> np.ndarray:
 
 
 def check_reduction(reduction: Any) -> None:
-    """Check that there is such a reduction.
-
-    Raises:
-        PLDError: it is neither one of `REDUCTIONS` nor a transformer, or its package is not installed.
-    """
+    """Raise PLDError if it is neither one of `REDUCTIONS` nor a transformer, or its package is not installed."""
     if isinstance(reduction, str) and reduction not in REDUCTIONS:
         raise PLDError(f"There is no reduction {reduction!r}: give {', '.join(REDUCTIONS)} or a transformer.")
     if not isinstance(reduction, str) and (isinstance(reduction, type) or not hasattr(reduction, "fit_transform")):
@@ -173,13 +162,8 @@ def average_linkage(distances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Average linkage of weighted points by the nearest-neighbour chain (Müllner, arXiv:1109.2378).
 
     scipy's linkage takes no weights, and one point for each of thousands of equal rules would be their number squared.
-
-    Args:
-        distances: m x m, symmetric; it is overwritten.
-        weights: m, how many points each stands for.
-
-    Returns:
-        (m - 1) x 2 ints: a point of each of the two clusters that merge, in the order of their distance.
+    The m x m `distances` are overwritten; `weights` say how many points each stands for. Returns (m - 1) x 2 ints: a
+    point of each of the two clusters that merge, in the order of their distance.
     """
     np.fill_diagonal(distances, np.inf)
     sizes = weights.astype(np.float32)

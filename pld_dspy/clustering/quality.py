@@ -50,17 +50,11 @@ def tidy(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def measure(
     points: Points, labels: np.ndarray, max_clusters: int, rows: np.ndarray | None = None, n: int | None = None
 ) -> Quality:
-    """Measure a clustering.
+    """Measure a clustering by labels as `tidy` gives them; the prompt can hold the `max_clusters` biggest.
 
     The mean cosine distance of a unit vector to a cluster is one minus its product with the cluster's mean, so that the
-    exact silhouette costs m x clusters products instead of m x m.
-
-    Args:
-        points: m points.
-        labels: m ints as `tidy` gives them.
-        max_clusters: clusters that the prompt can hold, the biggest first.
-        rows: the points whose silhouettes are taken; by default all.
-        n: the embeddings of which there are shares; by default those that points stand for.
+    exact silhouette costs m x clusters products instead of m x m. Only the silhouettes of `rows` are taken, by default
+    all; shares are of `n` embeddings, by default of those that points stand for.
     """
     n, clusters = points.weights.sum() if n is None else n, int(labels.max(initial=-1)) + 1
     sizes = np.bincount(labels[labels >= 0], points.weights[labels >= 0], minlength=clusters)

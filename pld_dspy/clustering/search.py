@@ -34,27 +34,20 @@ SAMPLE = 1_000  # points whose silhouettes decide whether a trial is pruned
 
 @dataclass(frozen=True)
 class Clustering:
-    """What groups with what.
+    """What groups with what; clusters are numbered from the biggest down.
 
-    Attributes:
-        labels: an int for each embedding; clusters are numbered from the biggest down, -1 is noise.
-        params: the algorithm's name and its parameters, or a passed estimator; none where only equal embeddings were
-            put together.
-        study: the Optuna study of the search, if there was one; each finished trial's attributes say what it
-            came to.
-        quality: measures of these labels, after the second look at noise.
-        structure: how far the silhouette is on the way from what the same setting reaches on a cloud without structure
-            (0) to the best that there can be (1); None where that was not looked at.
-        alternatives: the best clusterings of the search with at most a half and a quarter of the clusters, where there
-            are such. Where the structure is weak, the alternative is what the search found, and the labels leave all
-            distinct embeddings alone if there are not more than `max_clusters`, else they divide the continuum evenly
-            by k-means, if that is among the algorithms.
+    The alternatives are the best clusterings of the search with at most a half and a quarter of the clusters, where
+    there are such. Where the structure is weak, the alternative is what the search found, and the labels leave all
+    distinct embeddings alone if there are not more than `max_clusters`, else they divide the continuum evenly by
+    k-means, if that is among the algorithms.
     """
 
-    labels: np.ndarray
-    params: dict[str, Any]
-    study: "optuna.Study | None" = field(repr=False)
-    quality: Quality
+    labels: np.ndarray  # an int for each embedding, -1 for noise
+    params: dict[str, Any]  # the algorithm's name and its parameters, or a passed estimator; {} where equal ones group
+    study: "optuna.Study | None" = field(repr=False)  # of the search; its trials' attributes say what they came to
+    quality: Quality  # of these labels, after the second look at noise
+    # How far the silhouette is on the way from what the same setting reaches on a cloud without structure (0) to the
+    # best that there can be (1); None where that was not looked at.
     structure: float | None = None
     alternatives: tuple["Clustering", ...] = ()
 
@@ -125,11 +118,7 @@ def search_clusters(
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Check arguments of `search_clusters` by name, as before a compile pays for what is to be clustered.
-
-    Raises:
-        PLDError: one is none that there is, or the storage cannot be opened.
-    """
+    """Raise PLDError if an argument of `search_clusters` will not do, before a compile pays for its rules."""
     parameters = signature(search_clusters).parameters
     known = [name for name in parameters if name not in ("embeddings", "display_progress")]
     if unknown := [str(name) for name in settings if name not in known]:
@@ -162,8 +151,7 @@ def _check(
 def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clustering:
     """Cluster by a scikit-learn estimator as it is: no search, no reduction, no second look at noise.
 
-    Raises:
-        PLDError: the embeddings are not finite numbers in n rows, or the estimator cannot cluster them.
+    Raises PLDError if the embeddings are not finite numbers in n rows, or the estimator cannot cluster them.
     """
     from sklearn.base import clone
 
@@ -181,11 +169,7 @@ def cluster_with(estimator: "ClusterMixin", embeddings: np.ndarray) -> Clusterin
 
 
 def checked(embeddings: np.ndarray) -> np.ndarray:
-    """Embeddings as float32 unit rows.
-
-    Raises:
-        PLDError: they are not n rows of finite numbers.
-    """
+    """Embeddings as float32 unit rows; PLDError if they are not n rows of finite numbers."""
     try:
         rows = np.asarray(embeddings)
         rows = rows if rows.dtype.kind == "f" else rows.astype(np.float64)
@@ -213,13 +197,12 @@ class _Search:
 
     def run(self, n_trials: int, display_progress: bool) -> Clustering:
         """Run the trials; the best one's clusters, with what is noise looked at again."""
-        starts = [
-            {"algorithm": name, **algorithm.start(self.points, self.max_clusters)}
-            for name, algorithm in self.algorithms.items()
-        ]
+        named = self.algorithms.items()
+        starts = [{"algorithm": name, **algorithm.start(self.points, self.max_clusters)} for name, algorithm in named]
         run_trials(self.study, self._objective, n_trials, self.seed, starts, display_progress)
         best = self.study.best_trial
-        chance = self._by_chance(best)
+        cloud = cloud_like(self.points, self.seed)  # where there is nothing to find
+        chance = measure(cloud, self._labels(best, cloud)[1], self.max_clusters).silhouette
         structure = (best.user_attrs["silhouette"] - chance) / (1 - chance)
         found = replace(self._clustered(best), structure=structure)
         if not found.weak:
@@ -286,8 +269,3 @@ class _Search:
         """Labels of the points as a clustering of all embeddings."""
         quality = measure(self.points, labels, self.max_clusters, n=len(self.points.inverse))
         return Clustering(self.points.spread(labels), params, self.study, quality)
-
-    def _by_chance(self, trial: "optuna.trial.FrozenTrial") -> float:
-        """The silhouette that a trial's setting reaches where there is nothing to find."""
-        cloud = cloud_like(self.points, self.seed)
-        return measure(cloud, self._labels(trial, cloud)[1], self.max_clusters).silhouette

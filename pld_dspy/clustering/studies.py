@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 
 def opened(storage: "Storage") -> "optuna.storages.BaseStorage":
-    """Open a storage.
-
-    Args:
-        storage: an Optuna storage, its URL, the path of a journal file, or None to keep studies in memory.
-
-    Raises:
-        PLDError: it cannot be opened.
-    """
+    """Open an Optuna storage, a URL of one, the path of a journal file or None (memory); PLDError if it cannot be."""
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
@@ -41,15 +34,10 @@ def opened(storage: "Storage") -> "optuna.storages.BaseStorage":
 
 
 def open_study(storage: "Storage", study_name: str | None, subject: Mapping[str, Any]) -> "optuna.Study":
-    """Create a study that maximises, or load it if the storage has it.
+    """Create a study that maximises, or load it if the storage has it; `opened` says what a storage is.
 
-    Args:
-        storage: as `opened` takes it.
-        study_name: by default one for each subject.
-        subject: what the study is about; kept in its attributes.
-
-    Raises:
-        PLDError: the storage cannot be used, or holds a study of that name about something else.
+    Its name is by default made from the subject, which is kept in its attributes. Raises PLDError where the storage
+    cannot be used, or holds a study of that name about something else.
     """
     import optuna
 
@@ -88,20 +76,12 @@ def run_trials(
     starts: Sequence[dict[str, Any]] = (),
     display_progress: bool = False,
 ) -> None:
-    """Run trials until the study has as many, other processes' and earlier ones included.
+    """Run trials until the study has as many, other processes' and earlier ones included; first those with `starts`.
 
     What a trial draws depends on the seed, its number and the trials before it, those that were interrupted not
     counted. So a study that was stopped ends as it would have without the stop, and processes that share one try
     different settings. A trial whose process was killed keeps its place, and what is under way elsewhere when the last
     trial ends comes on top.
-
-    Args:
-        study: its finished and pruned trials count.
-        objective: returns a trial's value.
-        n_trials: how many trials the study is to have.
-        seed: of the draws.
-        starts: parameters that are tried first.
-        display_progress: show a progress bar on standard error.
     """
     import optuna
     from optuna.trial import TrialState

@@ -1,4 +1,8 @@
-"""Benchmarks as lists of `dspy.Example`: official-layout folders, the hub and the generated sample."""
+"""Benchmarks as lists of `dspy.Example`: official-layout folders, the hub and the generated sample.
+
+A loader that a package registers is called as `loader(source, split, limit=..., seed=..., modality=..., describe=...,
+**settings)`, with a `Path` or a `Hub`, and returns examples with `Figure`s.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,9 +44,6 @@ def load(
     Images are not kept in memory: an example's `dspy.Image`s are read when a prompt is made. Each is decoded once here,
     so that a bad one is found before any model is paid.
 
-    A loader that a package registers is called as `loader(source, split, limit=..., seed=..., modality=...,
-    describe=..., **settings)`, with a `Path` or a `Hub`, and returns examples with `Figure`s.
-
     >>> example = load("scienceqa", "train", limit=1)[0]
     >>> list(example.inputs())
     ['question', 'choices', 'context', 'caption', 'image', 'choice_images']
@@ -54,11 +55,10 @@ def load(
         split: "train", "val" or "test", or another split that the source has.
         source: "sample" (generated here, simulated figures), "hub", "hub:NAME" for another repository or a local copy
             of one, or a folder in the benchmark's official layout.
-        limit: at most so many examples, drawn at random with `seed`; None for all.
-        seed: of every draw.
+        limit, seed: at most so many examples, drawn at random with the seed, which is that of every draw; None for all.
         modality: what the examples hold of a figure: "image"; or "caption", "describe" or "text" for models without
             eyes; or another that the benchmark has.
-        describe: for the modality "describe": figures → a text for each, as `pld_dspy.datasets.describe.Describer`.
+        describe: for the modality "describe", as `pld_dspy.datasets.describe.Describer`: figures → a text for each.
         on_bad_image: "stop" at the first bad image, or "skip" the examples that need one; `skipped` names them.
         settings: the benchmark's own, such as `longest_side=768`; see its loader.
 
@@ -66,7 +66,6 @@ def load(
         BadImage: an image is missing, damaged or too large, and `on_bad_image` is "stop".
         PLDError: there is no such benchmark, source, split, modality or setting, or the data are faulty.
     """
-    loader: Callable[..., list[dspy.Example]] = named("datasets", name, {}, "dataset")
     if modality.startswith("describe") and describe is None:
         raise PLDError(f"The modality {modality!r} needs something that describes: a vision model, or OCR.")
     bad: dict[str, BadImage] = {}  # by example
@@ -82,15 +81,21 @@ def load(
         texts = iter(describe([figure for figure in figures if figure.example not in bad]) if describe else ())
         return ["" if figure.example in bad else next(texts) for figure in figures]
 
-    drawing = {"limit": limit, "seed": seed, "modality": modality, "describe": describe_good}
+    settings |= {"limit": limit, "seed": seed, "modality": modality, "describe": describe_good}
+    examples = _read(name, source, split, settings)
+    check([figure for example in examples for figure in figures_of(example)])
+    return Examples([example for example in examples if example_id(example) not in bad], list(bad.values()))
+
+
+def _read(name: str, source: str | Path, split: str, settings: dict[str, Any]) -> list[dspy.Example]:
+    """What the benchmark's loader makes of the source."""
+    loader: Callable[..., list[dspy.Example]] = named("datasets", name, {}, "dataset")
     try:
-        examples = loader(_place(name, source), split, **drawing, **settings)
+        return loader(_place(name, source), split, **settings)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         raise PLDError(f"A setting is none that {name} has: {error}.") from error
-    check([figure for example in examples for figure in figures_of(example)])
-    return Examples([example for example in examples if example_id(example) not in bad], list(bad.values()))
 
 
 def _place(name: str, source: str | Path) -> Path | Hub:
@@ -103,7 +108,5 @@ def _place(name: str, source: str | Path) -> Path | Hub:
         return Hub(repository)
     folder = Path(source)
     if not folder.is_dir():
-        raise PLDError(
-            f"There is no folder {folder}: give 'sample', 'hub' or a folder in the official layout of {name}."
-        )
+        raise PLDError(f"There is no folder {folder}: give 'sample', 'hub' or a folder in {name}'s official layout.")
     return folder

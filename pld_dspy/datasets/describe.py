@@ -43,10 +43,8 @@ class Description(BaseModel):
 class Describer:
     """Describes figures, and keeps every description as soon as it is there: the same picture is never asked twice.
 
-    Args:
-        write: describes a picture, from many threads; its `__name__` tells its descriptions from another's.
-        path: the JSONL file of `Description`s; the first one makes it.
-        runner: makes the calls. They count as its teacher's, and by themselves in `meter`.
+    `write` describes a picture, from many threads; its `__name__` tells its descriptions from another's. `path` is the
+    JSONL file of `Description`s. The runner makes the calls: they count as its teacher's, and by themselves in `meter`.
     """
 
     def __init__(self, write: Write, path: str | Path, runner: Runner) -> None:
@@ -57,11 +55,7 @@ class Describer:
         self._known = {line.picture: line.text for line in lines if line.by == self._by}
 
     def __call__(self, figures: Sequence[dspy.Image]) -> list[str]:
-        """A text for each figure, in their order.
-
-        Raises:
-            PLDError: the model does not answer, or some figures could not be described.
-        """
+        """A text for each figure, in their order; PLDError if the model does not answer or some have no description."""
         with ThreadPoolExecutor() as pool:  # a figure may have to read and encode its picture
             pictures = list(pool.map(lambda figure: hashlib.sha256(data_uri(figure).encode()).hexdigest(), figures))
         new = {picture: figure for picture, figure in zip(pictures, figures, strict=True) if picture not in self._known}
@@ -105,11 +99,7 @@ def described_by(lm: dspy.BaseLM) -> Write:
 
 
 def read_by_ocr() -> Write:
-    """Have RapidOCR read the text in pictures, line by line from the top; its models come with the package.
-
-    Raises:
-        PLDError: it is not installed.
-    """
+    """Have RapidOCR read the text in pictures, line by line from the top; PLDError if it is not installed."""
     try:
         import onnxruntime  # noqa: F401  # RapidOCR looks for it only at the first picture
         from rapidocr import RapidOCR

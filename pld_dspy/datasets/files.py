@@ -1,7 +1,9 @@
 """Reading a benchmark's folder: every path stays inside it, every fault names its file."""
 
 import random
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,11 +15,7 @@ T = TypeVar("T")
 
 
 def read_json(path: Path, layout: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        PLDError: the file is missing, is not JSON, or is not an object; `layout` names what the folder should be.
-    """
+    """Read a JSON object; PLDError if it is missing or none, with the `layout` that the folder should have."""
     try:
         content = orjson.loads(path.read_bytes())  # takes half of json's memory, and ScienceQA's file is large
     except OSError as error:
@@ -30,11 +28,7 @@ def read_json(path: Path, layout: str) -> dict[str, Any]:
 
 
 def inside(folder: Path, *parts: str, example: str) -> Path:
-    """The path below `folder` that an example's ids and names lead to; whether there is a file is not looked at.
-
-    Raises:
-        PLDError: a part has a `..`, or the path leads outside the folder.
-    """
+    """The path below `folder` that an example's names lead to, be it there or not; PLDError if it leads outside."""
     path = folder.joinpath(*parts)
     climbs = any(".." in Path(part).parts or "\0" in part for part in parts)
     try:
@@ -44,6 +38,21 @@ def inside(folder: Path, *parts: str, example: str) -> Path:
     if outside:
         raise PLDError(f"Example {example} names the file {'/'.join(parts)!r}, which is outside {folder}.")
     return path
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder, made if it is not there; of several processes that make it at once, the first one's stays."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            make(part)
+            part.rename(folder)
+        except BaseException:
+            shutil.rmtree(part)
+            if not folder.exists():  # else another process was faster
+                raise
+    return folder
 
 
 def choose(items: Sequence[T], limit: int | None, seed: int) -> list[T]:

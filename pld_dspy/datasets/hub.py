@@ -1,12 +1,11 @@
 """Benchmarks on the Hugging Face hub, through `datasets`."""
 
 import hashlib
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pld_dspy.datasets.files import made_once
 from pld_dspy.errors import PLDError
 
 if TYPE_CHECKING:
@@ -20,15 +19,9 @@ class Hub(NamedTuple):
 
 
 def open_rows(repository: str, split: str, picture: str) -> "datasets.Dataset":
-    """Open a split of a dataset repository; pictures stay on disk until a row is read.
+    """Open a split of a dataset repository, which is a name or a folder; its rows stay on disk until they are read.
 
-    Args:
-        repository: its name, or a folder.
-        split: as `datasets.load_dataset` takes it.
-        picture: column of pictures, which come as their files' bytes.
-
-    Raises:
-        PLDError: there is no such repository or split, or it cannot be reached.
+    Those of the column `picture` come as their files' bytes. Raises PLDError where the split cannot be opened.
     """
     import datasets
 
@@ -42,8 +35,7 @@ def open_rows(repository: str, split: str, picture: str) -> "datasets.Dataset":
 def fetch(repository: str, path: str) -> Path:
     """A file of a dataset repository, from the hub's cache where it is there; of a zip archive, the folder in it.
 
-    Raises:
-        PLDError: there is no such repository or file, it cannot be reached, or it is no archive.
+    Raises PLDError where it cannot be had, or is no archive.
     """
     from huggingface_hub import hf_hub_download  # what `datasets` downloads with, but finds its cache when offline
 
@@ -72,16 +64,9 @@ def _extracted(archive: Path) -> Path:
 
     stat = archive.stat()
     key = hashlib.sha256(f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:32]
-    folder = Path(datasets.config.EXTRACTED_DATASETS_PATH) / key
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=folder.parent))
-        try:
-            with zipfile.ZipFile(archive) as members:
-                members.extractall(part)  # leaves out what leads out of a folder: "..", drives, links
-            part.rename(folder)
-        except BaseException:
-            shutil.rmtree(part)
-            if not folder.exists():  # else another process was faster
-                raise
-    return folder
+
+    def extract(folder: Path) -> None:
+        with zipfile.ZipFile(archive) as members:
+            members.extractall(folder)  # leaves out what leads out of a folder: "..", drives, links
+
+    return made_once(Path(datasets.config.EXTRACTED_DATASETS_PATH) / key, extract)

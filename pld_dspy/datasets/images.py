@@ -77,12 +77,9 @@ class File(NamedTuple):
 class Figure(dspy.Image):
     """A `dspy.Image` that holds the place of its picture, not the picture.
 
-    The bytes are read when a prompt is made. `url` is the place, for people; what models get is `format()`.
-
-    Args:
-        source: where the bytes come from.
-        example: id of the example that needs it, for error messages.
-        longest_side: pixels; larger pictures are downscaled to it. None keeps their size.
+    The bytes are read from the source when a prompt is made, and downscaled to `longest_side` pixels unless that is
+    None. `example` is the id of the example that needs it. `url` is the place, for people; what models get is
+    `format()`.
     """
 
     _source: Source = PrivateAttr()
@@ -99,21 +96,13 @@ class Figure(dspy.Image):
         return self._example
 
     def format(self) -> list[dict[str, Any]]:
-        """The picture as a part of a message, with a data URI.
-
-        Raises:
-            BadImage: it is missing, damaged, no picture, or too large.
-        """
+        """The picture as a part of a message, a data URI; BadImage if it is missing, damaged or too large."""
         with self._faults_named():
             uri = _encoded(self._source, self._longest_side, self._source.version)
         return [{"type": "image_url", "image_url": {"url": uri}}]
 
     def check(self) -> None:
-        """Read and decode the picture, and forget it again.
-
-        Raises:
-            BadImage: as `format`.
-        """
+        """Read and decode the picture, and forget it again; BadImage as `format`."""
         with self._faults_named():
             open_picture(self._source.read()).close()
 
@@ -155,11 +144,7 @@ def content_of(uri: str) -> bytes:
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """Decode a picture.
-
-    Raises:
-        ValueError: what is wrong with it, as the end of a sentence that begins "which".
-    """
+    """Decode a picture; a ValueError says what is wrong with it, as the end of a sentence that begins "which"."""
     if not content:
         raise ValueError("is empty")
     try:
@@ -179,20 +164,11 @@ def open_picture(content: bytes) -> Image.Image:
 
 
 def encode(content: bytes, longest_side: int | None = LONGEST_SIDE) -> str:
-    """Make of a picture's file what a model is sent: upright, opaque, at most so large, in the smallest encoding.
+    """Make of a picture's file a data URI for a model: upright, opaque, at most so large, in the smallest encoding.
 
     The file's own bytes are sent where nothing has to change and they are smallest. A JPEG is not encoded twice; of
     other pictures the smaller one of PNG and a near-lossless JPEG is taken, which every provider and server reads.
-
-    Args:
-        content: the file.
-        longest_side: pixels; None keeps the size.
-
-    Returns:
-        A data URI.
-
-    Raises:
-        ValueError: as `open_picture`.
+    `longest_side` is in pixels; None keeps the size. Raises ValueError as `open_picture`.
     """
     original = open_picture(content)
     turned = _orientation(original) != 1
@@ -204,10 +180,8 @@ def encode(content: bytes, longest_side: int | None = LONGEST_SIDE) -> str:
     if not changed and original.format in ("PNG", "JPEG"):
         candidates.append((content, original.format))
     if changed or original.format != "JPEG":
-        candidates += [
-            (_saved(picture, "JPEG", quality=90, subsampling=0), "JPEG"),
-            (_saved(picture, "PNG", optimize=True), "PNG"),
-        ]
+        candidates.append((_saved(picture, "JPEG", quality=90, subsampling=0), "JPEG"))
+        candidates.append((_saved(picture, "PNG", optimize=True), "PNG"))
     smallest, kind = min(candidates, key=lambda candidate: len(candidate[0]))
     return f"data:image/{kind.lower()};base64,{base64.b64encode(smallest).decode()}"
 
@@ -256,11 +230,7 @@ def figures_of(example: dspy.Example) -> list[dspy.Image]:
 
 
 def faults(figures: Sequence[dspy.Image]) -> list[BadImage]:
-    """Decode every picture once, side by side.
-
-    Returns:
-        For each figure that cannot be used what is wrong, in their order.
-    """
+    """Decode every picture once, side by side: what is wrong with those that cannot be used, in their order."""
     lazy = [figure for figure in figures if isinstance(figure, Figure)]
     pictures = {figure.url: figure for figure in lazy}  # questions about one paper share its figures
 

@@ -4,13 +4,12 @@ import hashlib
 import json
 import os
 import random
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
 
+from pld_dspy.datasets.files import made_once
 from pld_dspy.datasets.spiqa_layout import SPLITS
 from pld_dspy.errors import PLDError
 from pld_dspy.rehearsal.skills import SKILLS, Problem, Skill
@@ -27,28 +26,14 @@ def sample_folder(benchmark: str) -> Path:
     code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pld-dspy"
     folder = cache / f"{benchmark}-sample-{hashlib.sha256(code).hexdigest()[:12]}"
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=cache))
-        write_sample(benchmark, part)
-        try:
-            part.rename(folder)
-        except OSError:  # another process was faster
-            shutil.rmtree(part)
-    return folder
+    return made_once(folder, lambda part: write_sample(benchmark, part))
 
 
 def write_sample(benchmark: str, folder: Path, sizes: dict[str, int] = SIZES, seed: int = 0) -> None:
-    """Draw a sample. No question, with its figure, is in two splits or twice in one.
+    """Draw a sample into a folder; no question, with its figure, is in two splits or twice in one.
 
-    Args:
-        benchmark: "scienceqa" or "spiqa".
-        folder: where to write; it gets the benchmark's official layout.
-        sizes: questions of each of train, val and test.
-        seed: equal seeds draw equal samples.
-
-    Raises:
-        PLDError: there is no such benchmark.
+    `sizes` are the questions of train, val and test; equal seeds draw equal samples. Raises PLDError if there is no
+    sample of such a benchmark.
     """
     writers = {"scienceqa": _write_scienceqa, "spiqa": _write_spiqa}
     if benchmark not in writers:

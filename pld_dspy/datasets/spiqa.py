@@ -64,12 +64,7 @@ def load_spiqa(
     shown = one_of(modality, MODALITIES, "SPIQA's modality").removesuffix("+text")
     split = "test-A" if split == "test" else split
     layout = SPLITS[split]
-    file = _place(source, layout.questions)
-    papers = read_json(file, "SPIQA")
-    questions = []
-    for id, paper, row in choose(_rows(file, layout, papers), limit, seed):
-        with _in_layout(f"{file}: question {id}"):
-            questions.append((id, paper, layout.read(paper, papers[paper], row)))
+    questions = _questions(_place(source, layout.questions), layout, limit, seed)
     texts = {paper: question.passages for _, paper, question in questions}
     passages = _passages(source, layout, texts) if modality.endswith("text") else {}
     images = _place(source, layout.images) if shown in ("image", "figures", "describe") else None
@@ -117,6 +112,16 @@ def _place(source: Path | Hub, path: str) -> Path:
     return top if top.is_dir() else folder
 
 
+def _questions(file: Path, layout: Split, limit: int | None, seed: int) -> list[tuple[str, str, Question]]:
+    """The chosen questions, each with its id and its paper's."""
+    papers = read_json(file, "SPIQA")
+    questions = []
+    for id, paper, row in choose(_rows(file, layout, papers), limit, seed):
+        with _in_layout(f"{file}: question {id}"):
+            questions.append((id, paper, layout.read(paper, papers[paper], row)))
+    return questions
+
+
 def _rows(file: Path, layout: Split, papers: dict[str, Any]) -> list[tuple[str, str, Row]]:
     """All questions: id, paper, content."""
     rows: dict[str, tuple[str, str, Row]] = {}
@@ -162,10 +167,8 @@ def _passages(source: Path | Hub, layout: Split, texts: dict[str, str | None]) -
         paths = {paper: inside(folder, f"{paper}.txt", example=paper) for paper in texts}
         known = {paper: path.read_text("utf-8", "replace") for paper, path in paths.items() if path.is_file()}
     if missing := [paper for paper in texts if paper not in known]:
-        raise PLDError(
-            f"The text of {len(missing)} of {len(texts)} papers is missing, as of {', '.join(missing[:3])}: "
-            f"it would be in {place}."
-        )
+        count, first = f"{len(missing)} of {len(texts)} papers", ", ".join(missing[:3])
+        raise PLDError(f"The text of {count} is missing, as of {first}: it would be in {place}.")
     return known
 
 

@@ -52,8 +52,7 @@ def score(
     """Score a task's program on one split.
 
     Args:
-        task: program and examples.
-        split: the examples to score.
+        task, split: the program, and which of its examples to score.
         student_lm: answers.
         measures: further ones beside the program's metric, as `pld_dspy.metrics.L3Score(judge)`.
         log_dir: where every answer and the result are kept; the same call again goes on there.
@@ -61,21 +60,17 @@ def score(
         display_progress: show progress bars on standard error.
 
     Raises:
-        PLDError: the metric fails, a model does not answer, something is missing for a measure, or the folder holds
-            another run.
+        PLDError: the metric fails, a model does not answer, a measure lacks something, or the folder holds another run.
     """
     start = time.monotonic()
     examples = task.examples[split]
-    if not examples:
-        raise PLDError(f"No example of {split} is left to score: {len(task.skipped)} were left out for a bad image.")
     run = RunFolder(log_dir, _configuration(task, split, student_lm))
     runner = Runner(num_threads, display_progress=display_progress, earlier=run.state.usage)
     for measure in measures:
         measure.check(examples, runner)
-    evaluate = Evaluator(task.metric, runner, run)
     try:
         with dspy.context(lm=student_lm):
-            evaluation = evaluate(task.program, examples, f"Scoring {split}")
+            evaluation = Evaluator(task.metric, runner, run)(task.program, examples, f"Scoring {split}")
         answers = [item.outputs.get("answer") for item in evaluation.items]
         measured = {measure.heading: measure.score(examples, answers, runner) for measure in measures}
     finally:
@@ -101,8 +96,7 @@ def score(
         log_dir=None if log_dir is None else str(log_dir),
     )
     if breakdown:
-        rows = [dict(zip(breakdown.columns, row, strict=True)) for row in zip(*breakdown.columns.values(), strict=True)]
-        run.write("measures.json", dict(zip(map(example_id, examples), rows, strict=True)))
+        run.write("measures.json", dict(zip(map(example_id, examples), _by_question(breakdown), strict=True)))
     run.write("scores.json", scores)
     run.status("finished", runner.usage())
     return scores
@@ -110,6 +104,8 @@ def score(
 
 def _configuration(task: Task, split: str, student_lm: dspy.LM) -> dict[str, Any]:
     """What must be the same for a run to go on."""
+    if not task.examples[split]:
+        raise PLDError(f"No example of {split} is left to score: {len(task.skipped)} were left out for a bad image.")
     return {
         "program": task.name,
         "instructions": program_fingerprint(task.program),
@@ -117,6 +113,12 @@ def _configuration(task: Task, split: str, student_lm: dspy.LM) -> dict[str, Any
         "n": {split: len(task.examples[split])},
         "student": described(student_lm),
     }
+
+
+def _by_question(breakdown: Breakdown) -> list[dict[str, float]]:
+    """Each question's score by measure."""
+    names, columns = breakdown.columns.keys(), breakdown.columns.values()
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _breakdown(

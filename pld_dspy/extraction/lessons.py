@@ -13,7 +13,7 @@ KIND_FIELDS = ("skill", "topic", "category", "figure_type", "subject")  # the na
 
 
 class Lesson(NamedTuple):
-    """A labelled example as the teacher gets it."""
+    """A labelled example as the teacher gets it, for one predictor."""
 
     predictor: str
     id: str
@@ -31,8 +31,7 @@ def lessons_of(context: Context, traced: bool = False) -> list[Lesson]:
 
     Args:
         context: of the compile.
-        traced: in a program with several predictors, show a predictor's own inputs where the teacher's model got the
-            answer right, and let its own outputs stand in for labels that there are not.
+        traced: whether predictors of a program with several learn from what they did; see `passed_traces`.
     """
     labelled = labelled_predictors(context.student, context.trainset)
     turns = passed_traces(context) if traced and len(context.student.predictors()) > 1 else {}
@@ -40,9 +39,10 @@ def lessons_of(context: Context, traced: bool = False) -> list[Lesson]:
     for name, _ in context.student.named_predictors():
         for example in context.trainset:
             turn = turns.get(example_id(example), {}).get(name)
-            if name in labelled or turn is not None:
-                lessons.append(lesson(context.student, name, example, turn))
-    return [made for made in lessons if made is not None]
+            learns = name in labelled or turn is not None
+            if learns and (made := lesson(context.student, name, example, turn)):
+                lessons.append(made)
+    return lessons
 
 
 def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Turn | None = None) -> Lesson | None:
@@ -56,21 +56,18 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
             the example's, and its outputs are the answer where the example labels none of them.
 
     Returns:
-        None where these labels are empty. Where the example labels other names only, and there is no turn, they are all
-        the answer.
+        None where these labels are empty. Without a turn and labels of its own, all labels are the answer.
     """
     case = present(turn.inputs if turn else dict(example.inputs()))
     signature = dict(student.named_predictors())[predictor].signature
     labels = example.labels()
-    own = [name for name in labels if name in signature.output_fields]
-    if own and not any(labels[name] not in (None, "") for name in own):
+    own = {name: value for name, value in labels.items() if name in signature.output_fields}
+    if own and all(value in (None, "") for value in own.values()):
         return None
-    if own:
-        answer = in_words(student, example, dspy.Example({name: labels[name] for name in own}))
-    elif turn:
-        answer = "\n".join(str(turn.outputs[name]) for name in turn.outputs if name != "reasoning")
+    if turn and not own:
+        answer = "\n".join(str(value) for name, value in turn.outputs.items() if name != "reasoning")
     else:
-        answer = in_words(student, example, labels)
+        answer = in_words(student, example, dspy.Example(own) if own else labels)
     return Lesson(
         predictor=predictor,
         id=example_id(example),

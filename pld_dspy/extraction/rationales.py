@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -37,23 +36,13 @@ _UNFIT = re.compile(
 )
 
 
-class _Source(NamedTuple):
-    """A lesson, the beginning of its rule, and the sentences of its lecture and of the rest of its explanation."""
-
-    lesson: Lesson
-    condition: str
-    texts: list[list[str]]
-
-
 def from_rationales(lessons: Sequence[Lesson]) -> list[MicroRule]:
     """Take a rule from the explanation of each lesson, without a model: a lower bound, and a start that costs nothing.
 
-    A rule is the kind of question, and those sentences of the explanation that are nearest to the question and its
-    answer by the words they use (tf-idf), in their order. They are taken from the lecture, which is general; only where
-    the lecture has none to give, from the rest of the explanation, without the sentences that hold the answer. Left out
-    are sentences that name, number or quote what is the example's own, and those that need what is not there: the
-    sentence before, or a drawing below. Where the data name no kind, the question's opening words stand for it, without
-    names and numbers.
+    A rule is the kind of question (or its opening words, where the data name none), and those sentences of the
+    explanation that are nearest to the question and its answer by tf-idf, in their order. They are taken from the
+    lecture, which is general; where it has none to give, from the rest, without the sentences that hold the answer.
+    Left out are sentences with what is the example's own, and those that need what is not there.
 
     Args:
         lessons: labelled examples. Those without an explanation, or without a kind and a question, give no rule.
@@ -63,31 +52,30 @@ def from_rationales(lessons: Sequence[Lesson]) -> list[MicroRule]:
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    sources = [_Source(lesson, _condition(lesson), _texts(lesson)) for lesson in lessons]
-    sources = [source for source in sources if source.condition and any(map(any, source.texts))]
-    if not sources:
+    explained = [(lesson, _condition(lesson), _texts(lesson)) for lesson in lessons]
+    explained = [part for part in explained if part[1] and any(map(any, part[2]))]
+    if not explained:
         return []
-    known = dict.fromkeys(sentence for source in sources for text in source.texts for sentence in text)
+    known = dict.fromkeys(sentence for _, _, texts in explained for text in texts for sentence in text)
     rows = {sentence: row for row, sentence in enumerate(known)}
     # Pieces of words, so that "attracts" is near to "attract"; those of function words are frequent and weigh little.
     vectoriser = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
     sentences = vectoriser.fit_transform(rows)
-    # The answer counts twice: it tells which term of several is in question.
-    told = [(source.lesson.text, source.lesson.answer, source.lesson.kind) for source in sources]
-    questions = vectoriser.transform(sound("\n".join(each)) for each in told)
-    found = []
-    for number, source in enumerate(sources):
-        for text in filter(None, source.texts):
-            likeness = (sentences[[rows[sentence] for sentence in text]] @ questions[number].T).toarray().ravel()
-            if rule := _rule(source, text, likeness):
-                found.append(MicroRule(predictor=source.lesson.predictor, example=source.lesson.id, rule=rule))
+    rules = []
+    for lesson, condition, texts in explained:
+        # The answer counts twice: it tells which term of several is in question.
+        question = vectoriser.transform([sound(f"{lesson.text}\n{lesson.answer}\n{lesson.kind}")])
+        for text in filter(None, texts):
+            likeness = (sentences[[rows[sentence] for sentence in text]] @ question.T).toarray().ravel()
+            if rule := _rule(lesson, condition, text, likeness):
+                rules.append(MicroRule(predictor=lesson.predictor, example=lesson.id, rule=rule))
                 break
-    return found
+    return rules
 
 
-def _rule(source: _Source, sentences: Sequence[str], likeness: np.ndarray) -> str:
+def _rule(lesson: Lesson, condition: str, sentences: Sequence[str], likeness: np.ndarray) -> str:
     """The condition and the best sentences that make a rule with it; "" where not one does."""
-    lesson, rule, chosen = source.lesson, "", set[int]()
+    rule, chosen = "", set[int]()
     for place in np.argsort(-likeness, kind="stable"):
         if likeness[place] <= RELEVANT * likeness.max():
             break
@@ -95,7 +83,7 @@ def _rule(source: _Source, sentences: Sequence[str], likeness: np.ndarray) -> st
         while first and _GOES_ON.match(sentences[first]):
             first -= 1
         tried = chosen.union(range(first, place + 1))
-        text = " ".join([source.condition, *(sentences[each] for each in sorted(tried))])
+        text = " ".join([condition, *(sentences[number] for number in sorted(tried))])
         whole = all(map(_stands, sentences[first : place + 1])) and not _GOES_ON.match(sentences[first])
         if whole and len(text.split()) <= WORDS and not flaw(text) and not leak(text, lesson.text, lesson.lecture):
             rule, chosen = text, tried
@@ -111,9 +99,9 @@ def _condition(lesson: Lesson) -> str:
             return condition
     for question in _QUESTION.findall(sound(lesson.text)):
         if begins := _ASKS.search(question):
-            words = _WORD.findall(question[begins.start() :])
-            plain = [word.casefold() if place == 0 else word for place, word in enumerate(words)]
-            plain = [word for word in plain if word == word.casefold() and not any(map(str.isdigit, word))]
+            first, *words = _WORD.findall(question[begins.start() :])
+            plain = [first.casefold(), *(word for word in words if word == word.casefold())]
+            plain = [word for word in plain if not any(map(str.isdigit, word))]
             condition = f'For questions like "{" ".join(plain[: QUOTED_WORDS - 1])}":'
             if len(plain) > 2 and not leak(condition, lesson.text):
                 return condition
@@ -122,13 +110,14 @@ def _condition(lesson: Lesson) -> str:
 
 def _texts(lesson: Lesson) -> list[list[str]]:
     """The sentences of the lecture and those of the rest; "" in the place of a sentence that holds the answer."""
-    lecture, rest = sound(lesson.lecture), sound(lesson.rationale).replace(sound(lesson.lecture), "", 1)
-    return [_sentences(lecture), ["" if mentions(each, lesson.answer) else each for each in _sentences(rest)]]
+    lecture = sound(lesson.lecture)
+    rest = _sentences(sound(lesson.rationale).replace(lecture, "", 1))
+    return [_sentences(lecture), ["" if mentions(sentence, lesson.answer) else sentence for sentence in rest]]
 
 
 def mentions(text: str, answer: str) -> bool:
     """Whether a text has an answer's words in it."""
-    words, wanted = (" ".join(_WORD.findall(sound(each).casefold())) for each in (text, answer))
+    words, wanted = (" ".join(_WORD.findall(sound(part).casefold())) for part in (text, answer))
     return bool(wanted) and f" {wanted} " in f" {words} "
 
 

@@ -32,56 +32,42 @@ class Source(Protocol):
     """
 
     name: str
-    asks: bool
-    traces: bool
+    asks: bool = False
+    traces: bool = False
 
     def identity(self, predictors: Sequence[str]) -> str:
         """What run.json says of it; PLDError if it cannot be read, before anything is paid."""
+        return self.name
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
         """The micro-rules, for the predictors that learn."""
 
 
-class _Named:
-    """A source that is known by its name."""
-
-    name: str
-    asks = False
-    traces = False
-
-    def identity(self, predictors: Sequence[str]) -> str:
-        """The name."""
-        return self.name
-
-
-class Examples(_Named):
+class Examples(Source):
     """The teacher looks at each example with its gold answer and writes one rule."""
 
     name, asks, traces = "examples", True, True
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
-        """A rule for each lesson for which the teacher writes a usable one."""
         assert context.teacher is not None
         return ask_for_rules(context, lessons_of(context, traced=True), context.teacher.extract, _solved)
 
 
-class RewrittenRationales(_Named):
+class RewrittenRationales(Source):
     """The teacher rewrites the explanations that came with the data, and sees neither questions nor figures.
 
-    It costs less than `Examples`, and shows what looking at the figures is worth. Examples that share a lecture share a
-    prompt, which DSPy's cache answers. Examples without an explanation give no rule.
+    It costs less than `Examples`: examples that share a lecture share a prompt, which DSPy's cache answers.
     """
 
     name, asks = "rewritten rationales", True
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
-        """A rule for each lesson with an explanation."""
         assert context.teacher is not None
         lessons = [lesson for lesson in lessons_of(context) if (lesson.lecture or lesson.rationale).strip()]
         return ask_for_rules(context, lessons, context.teacher.rewrite, _explained)
 
 
-class Rationales(_Named):
+class Rationales(Source):
     """Sentences of the explanations that came with the data, without a model."""
 
     name = "rationales"
@@ -91,14 +77,14 @@ class Rationales(_Named):
         return from_rationales(lessons_of(context))
 
 
-class People:
+class People(Source):
     """Rules that people wrote; they stay marked as theirs.
 
     Args:
         rules: a file of micro-rules or a rule set, or either as objects; see `people.expert_rules`.
     """
 
-    name, asks, traces = "people", False, False
+    name = "people"
 
     def __init__(self, rules: Expertise) -> None:
         self.rules = rules
@@ -109,13 +95,10 @@ class People:
         return f"people {len(rules)} {digest(''.join(rule.model_dump_json() for rule in rules))}"
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
-        """The rules."""
         return expert_rules(self.rules, predictors)
 
 
-SOURCES: Mapping[str, Callable[[], Source]] = {
-    source.name: source for source in (Examples, RewrittenRationales, Rationales)
-}
+SOURCES: Mapping[str, Callable[[], Source]] = {kind.name: kind for kind in (Examples, RewrittenRationales, Rationales)}
 
 
 def sources_of(extraction: str | Source | Sequence[str | Source]) -> list[Source]:
@@ -124,15 +107,14 @@ def sources_of(extraction: str | Source | Sequence[str | Source]) -> list[Source
     Raises:
         PLDError: there is none of a name, one is no source, or two of them ask the teacher.
     """
-    several = [extraction] if isinstance(extraction, str | Source) else list(extraction)
-    sources = [
-        named("sources", source, SOURCES, "extraction")() if isinstance(source, str) else source
-        for source in several
-        if source != "none"
-    ]
-    for source in sources:
-        if not isinstance(source, Source):
+    sources: list[Source] = []
+    for source in [extraction] if isinstance(extraction, str | Source) else extraction:
+        if isinstance(source, Source):
+            sources.append(source)
+        elif not isinstance(source, str):
             raise PLDError(f"Rules come from a pld_dspy.extraction.Source or the name of one, not from {source!r}.")
+        elif source != "none":
+            sources.append(named("sources", source, SOURCES, "extraction")())
     if sum(source.asks for source in sources) > 1:
         raise PLDError("Two sources of rules ask the teacher: take one of them.")
     return sources
@@ -161,14 +143,9 @@ def extract(context: Context, sources: Sequence[Source], predictors: Sequence[st
 
 
 def ask_for_rules(
-    context: Context,
-    lessons: Sequence[Lesson],
-    predictor: dspy.Module,
-    fields: Callable[[Lesson], dict[str, Any]],
+    context: Context, lessons: Sequence[Lesson], predictor: dspy.Module, fields: Callable[[Lesson], dict[str, Any]]
 ) -> list[MicroRule]:
-    """Ask the teacher for a rule from each lesson, side by side; drop the rules that are none.
-
-    Lessons that an interrupted run has learned are not asked again.
+    """Ask the teacher for a rule from each lesson that an interrupted run has not learned, side by side.
 
     Args:
         context: of the compile.
@@ -187,17 +164,16 @@ def ask_for_rules(
     demonstrations = "\n".join(str(demo.get("example") or demo.get("rationale", "")) for demo in shown)
 
     def ask(lesson: Lesson) -> MicroRule | str:
+        """A usable rule, or what is wrong with the last one."""
         refused = problem = ""
         for _ in range(ATTEMPTS):
             reply = predictor(**fields(lesson), refused=refused)
-            rule = " ".join((reply.rule or "").split())
+            rule, reasoning = " ".join((reply.rule or "").split()), reply.reasoning or ""
             problem = flaw(rule) or leak(rule, f"{lesson.text}\n{demonstrations}", lesson.lecture) or ""
             if not problem:
-                micro_rule = MicroRule(
-                    predictor=lesson.predictor, example=lesson.id, rule=rule, reasoning=reply.reasoning or ""
-                )
-                context.folder.append("micro_rules.jsonl", micro_rule)
-                return micro_rule
+                micro = MicroRule(predictor=lesson.predictor, example=lesson.id, rule=rule, reasoning=reasoning)
+                context.folder.append("micro_rules.jsonl", micro)
+                return micro
             refused = f"{' '.join(rule.split()[:MAX_WORDS])}\nCannot be used: {problem}."
         return problem
 
@@ -205,23 +181,18 @@ def ask_for_rules(
     new = [lesson for lesson in lessons if (lesson.predictor, lesson.id) not in known]
     outcomes = context.ask("teacher", ask, new, "Extracting rules")
     rules = [outcome.value for outcome in outcomes if isinstance(outcome.value, MicroRule)]
-    problems = Counter(
-        outcome.error or outcome.value for outcome in outcomes if not isinstance(outcome.value, MicroRule)
-    )
+    problems = [outcome.error or outcome.value for outcome in outcomes]
     if problems and not rules and NOT_RUN not in problems:
-        raise PLDError(
-            f"The teacher wrote no usable rule for any of {len(new)} examples; most often: "
-            f"{problems.most_common(1)[0][0]}."
-        )
+        often = Counter(problems).most_common(1)[0][0]
+        raise PLDError(f"The teacher wrote no usable rule for any of {len(new)} examples; most often: {often}.")
     known |= {(rule.predictor, rule.example): rule for rule in rules}
-    usable = [known[key] for lesson in lessons if (key := (lesson.predictor, lesson.id)) in known]
+    usable = [known[lesson.predictor, lesson.id] for lesson in lessons if (lesson.predictor, lesson.id) in known]
     if not usable and context.budget_used() >= 1:
         raise BudgetSpent
     return usable
 
 
 def _solved(lesson: Lesson) -> dict[str, Any]:
-    """What the teacher is told of a lesson: all of it."""
     return {
         "task": lesson.task,
         "example": lesson.text,
@@ -232,16 +203,11 @@ def _solved(lesson: Lesson) -> dict[str, Any]:
 
 
 def _explained(lesson: Lesson) -> dict[str, Any]:
-    """What the teacher is told of an explanation.
+    """The lecture where there is one: it is general, while a solution is about this example.
 
-    That is the lecture where there is one: it is general, while a solution is about this example. Next to a lecture the
-    answer is left out where the lecture does not speak of it, since it says nothing then and sets examples apart that
-    could share a reply.
+    The answer is left out where the lecture does not speak of it: it would only set examples apart that could share a
+    reply.
     """
-    telling = not lesson.lecture or mentions(lesson.lecture, lesson.answer)
-    return {
-        "task": lesson.task,
-        "kind": lesson.kind,
-        "rationale": lesson.lecture or lesson.rationale,
-        "answer": lesson.answer if telling else "",
-    }
+    known = lesson.lecture or lesson.rationale
+    answer = lesson.answer if not lesson.lecture or mentions(lesson.lecture, lesson.answer) else ""
+    return {"task": lesson.task, "kind": lesson.kind, "rationale": known, "answer": answer}

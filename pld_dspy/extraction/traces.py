@@ -19,8 +19,8 @@ class Turn(NamedTuple):
 def passed_traces(context: Context) -> dict[str, dict[str, Turn]]:
     """Let the teacher's model answer the training examples and keep what the predictors did where it is right.
 
-    The idea is BootstrapFewShot's (Khattab et al., "DSPy", arXiv:2310.03714): intermediate steps have no labels, but
-    steps that led to a right answer can stand in for them.
+    As in BootstrapFewShot (Khattab et al., "DSPy", arXiv:2310.03714), steps that led to a right answer stand in for
+    the labels that intermediate steps do not have.
 
     Returns:
         By example id and predictor name; a predictor that was called more than once has its last turn here.
@@ -36,15 +36,9 @@ def passed_traces(context: Context) -> dict[str, dict[str, Turn]]:
             trace = list(dspy.settings.trace)
         if score_of(context.metric, example, prediction) < PASSED:
             return {}
-        return {
-            names[id(predictor)]: Turn(dict(inputs), dict(outputs.items()))
-            for predictor, inputs, outputs in trace
-            if id(predictor) in names
-        }
+        known = [(names[id(part)], inputs, outputs) for part, inputs, outputs in trace if id(part) in names]
+        return {name: Turn(dict(inputs), dict(outputs.items())) for name, inputs, outputs in known}
 
     outcomes = context.ask("teacher", run, list(context.trainset), "Tracing the teacher's answers")
-    return {
-        example_id(example): outcome.value
-        for example, outcome in zip(context.trainset, outcomes, strict=True)
-        if outcome.value
-    }
+    pairs = zip(context.trainset, outcomes, strict=True)
+    return {example_id(example): outcome.value for example, outcome in pairs if outcome.value}

@@ -29,11 +29,7 @@ MEASURES: dict[str, Measure] = {
 
 
 def measure(name: str) -> Measure:
-    """A measure by its name: rouge_l, meteor, cider, or one that an installed package registers.
-
-    Raises:
-        PLDError: there is none of this name.
-    """
+    """A measure by its name: rouge_l, meteor, cider, or one that a package registers; PLDError if there is none."""
     return named("measures", name, MEASURES, "measure")
 
 

@@ -32,30 +32,22 @@ def break_down(
     everything: str = "all",
     overall: Mapping[str, float] | None = None,
 ) -> Breakdown:
-    """Average measures over groups.
+    """Average measures, a score for each question, over named groups; a last one, `everything`, has all questions.
+
+    `groups` has for each question the names that it belongs to, and `overall` measures that are no means.
 
     >>> table = break_down(["plot", "table"], [{"plot"}, {"plot"}, {"table"}], {"accuracy": [1, 0, 1]})
     >>> [(group.name, group.n, round(group.scores["accuracy"], 2)) for group in table.groups]
     [('plot', 2, 0.5), ('table', 1, 1.0), ('all', 3, 0.67)]
-
-    Args:
-        names: of the groups, in the table's order.
-        groups: for each question the groups that it is in.
-        columns: by measure, a score for each question.
-        everything: name of the last group, which has all questions.
-        overall: measures that are no means.
     """
     rows = [(name, [name in own for own in groups]) for name in names] + [(everything, [True] * len(groups))]
     scores = {measure: np.asarray(column, dtype=float) for measure, column in columns.items()}
+
+    def means(inside: list[bool]) -> dict[str, float]:
+        return {measure: float(column[inside].mean()) for measure, column in scores.items()} if any(inside) else {}
+
     return Breakdown(
-        groups=[
-            Group(
-                name=name,
-                n=sum(inside),
-                scores={measure: float(column[inside].mean()) for measure, column in scores.items() if any(inside)},
-            )
-            for name, inside in rows
-        ],
+        groups=[Group(name=name, n=sum(inside), scores=means(inside)) for name, inside in rows],
         intervals={measure: interval for measure, column in scores.items() if (interval := bootstrap_interval(column))},
         overall=dict(overall or {}),
         columns={measure: column.tolist() for measure, column in scores.items()},

@@ -44,11 +44,7 @@ class L3Score(Measure):
         self.judge = judge
 
     def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
-        """Judge the answers side by side.
-
-        Raises:
-            PLDError: as for a single answer, or the judge does not answer.
-        """
+        """Judge the answers side by side."""
 
         def judged(question: tuple[dspy.Example, str, str | None]) -> float:
             example, gold, answer = question
@@ -63,16 +59,10 @@ class L3Score(Measure):
         return MeasureScores([outcome.value for outcome in outcomes if outcome.value is not None])
 
     def __call__(self, question: str, answer: str, candidate: str | None) -> float:
-        """Judge one answer.
+        """The score of one candidate answer to a question, a fraction.
 
-        Args:
-            question: what was asked.
-            answer: the gold answer.
-            candidate: the answer to judge, of which the first 10,000 characters count; None where there is none, which
-                scores 0 without a call. An empty text is judged like any other.
-
-        Returns:
-            The score, a fraction.
+        Of the candidate, the first 10,000 characters count; None scores 0 without a call, and an empty text is judged
+        like any other.
 
         Raises:
             PLDError: the judge reports no log-probabilities, or fewer than five.
@@ -110,9 +100,6 @@ def l3score_from_logprobs(top: Sequence[tuple[str, float]]) -> float:
     Args:
         top: what the judge's first token could have been: up to five pairs (token, natural logarithm of its
             probability), in any order; of more, the five likeliest count.
-
-    Returns:
-        The score, a fraction.
 
     Raises:
         PLDError: nothing is listed, or an entry is no such pair.

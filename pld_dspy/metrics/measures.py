@@ -21,50 +21,32 @@ class MeasureScores(NamedTuple):
 
 
 class Measure(Protocol):
-    """Scores answers that are there already.
+    """Scores answers that are there already, in a column of the table with a heading.
 
     A package adds one to `pld evaluate --measure NAME` by the entry point NAME in the group `pld_dspy.measures`.
-
-    Attributes:
-        heading: of its column in the table.
     """
 
     heading: str
 
     def check(self, examples: Sequence[dspy.Example], runner: Runner) -> None:
-        """Show what is missing before the student is asked: labels, packages, a model; this one tries a question.
-
-        Raises:
-            PLDError: what is missing.
-        """
+        """Show what is missing before the student is asked: labels, packages, a model; here by trying a question."""
         gold_answers(examples)
         self.score([TRIAL], ["4"], runner)
 
     def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
-        """Score the answers.
+        """Score the student's answers to examples, None where a reply could not be read; PLDError if they cannot be.
 
-        Args:
-            examples: the questions.
-            answers: the student's, one for each; None where its reply could not be read.
-            runner: makes and counts the calls of a measure that asks a model.
-
-        Raises:
-            PLDError: they cannot be scored.
+        The runner makes and counts the calls of a measure that asks a model.
         """
         ...
 
 
 @dataclass(frozen=True)
 class TextMeasure(Measure):
-    """A measure of texts beside gold answers; no answer counts as an empty one.
-
-    Args:
-        heading: of its column in the table.
-        compare: candidates, references → scores.
-    """
+    """A measure of texts beside gold answers; no answer counts as an empty one."""
 
     heading: str
-    compare: Callable[[Sequence[str], Sequence[str]], MeasureScores]
+    compare: Callable[[Sequence[str], Sequence[str]], MeasureScores]  # from candidates and references
 
     def score(self, examples: Sequence[dspy.Example], answers: Sequence[str | None], runner: Runner) -> MeasureScores:
         """Compare each answer with its gold answer."""
@@ -72,14 +54,8 @@ class TextMeasure(Measure):
 
 
 def gold_answers(examples: Sequence[dspy.Example]) -> list[str]:
-    """The examples' labels `answer`.
-
-    Raises:
-        PLDError: one has none.
-    """
+    """The examples' labels `answer`; PLDError if one has none."""
     for example in examples:
         if not example.get("answer"):
-            raise PLDError(
-                f"Example {example_id(example)} has no label `answer` that an answer could be compared with."
-            )
+            raise PLDError(f"Example {example_id(example)} has no label `answer` to compare an answer with.")
     return [str(example.answer) for example in examples]

@@ -43,17 +43,12 @@ def _sayings(choice: str) -> set[str]:
 def scienceqa_breakdown(
     examples: Sequence[dspy.Example], items: Sequence[Scored], more: Mapping[str, Sequence[float]] | None = None
 ) -> Breakdown:
-    """The official table of results: accuracy by subject, by context and by grade.
+    """The official table of results: accuracy by subject, by context and by grade, with further measures by name.
 
     As in the benchmark's own evaluation, a question with a hint and an image counts under text and under image, and one
     with neither under no context. A question whose subject or grade is not known counts in no such group. Answers that
     cannot be parsed count as wrong; their share is a measure of its own. Macro-F1 is over the letters of the right
     answers, as Badhe & Shah (arXiv:2602.21103) report it for their tasks.
-
-    Args:
-        examples: with subject, context, pictured and grade.
-        items: their scores, in the same order.
-        more: further measures, by name.
     """
     from sklearn.metrics import f1_score
 

@@ -35,23 +35,17 @@ def parse_figure(text: str, n: int) -> int | None:
 def spiqa_breakdown(
     examples: Sequence[dspy.Example], items: Sequence[Scored], more: Mapping[str, Sequence[float]] | None = None
 ) -> Breakdown:
-    """Scores by the type of the figure that answers the question, and over all.
+    """Scores by the type of the figure that answers the question, and over all, with further measures by name.
 
     Replies that cannot be read count as wrong; their share is a measure of its own. Where the figure was looked for
     first, retrieval is the share of questions for which one of the figures was named that the data refer to.
-
-    Args:
-        examples: with figure_type, referred, captions and figures.
-        items: their scores, in the same order.
-        more: further measures, by name.
     """
     columns = {
         "word F1": [item.score for item in items],
         "unreadable": [float("answer" not in item.outputs) for item in items],
     }
     if any("figure" in item.outputs for item in items):
-        columns["retrieval"] = [
-            float(item.outputs.get("figure") in example.referred) for example, item in zip(examples, items, strict=True)
-        ]
+        pairs = zip(examples, items, strict=True)
+        columns["retrieval"] = [float(item.outputs.get("figure") in example.referred) for example, item in pairs]
     kinds = [{example.figure_type} for example in examples]
     return break_down(FIGURE_TYPES, kinds, {**columns, **(more or {})})

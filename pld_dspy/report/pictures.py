@@ -2,8 +2,9 @@
 
 import base64
 import io
+import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,9 +13,13 @@ from pld_dspy.synthesis.candidates import Candidate
 
 if TYPE_CHECKING:
     import optuna
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ACCENT, MUTED = "#1f5fbf", "#767676"
+NEAR = 16  # pixels between points that have a label together
+MOST_SHARE = 30  # from the lowest to the highest number of tokens, times; more is drawn on a logarithmic axis
+Point = tuple[float, float]
 
 
 class Picture(NamedTuple):
@@ -36,21 +41,37 @@ def candidate_picture(candidates: Sequence[Candidate]) -> Picture:
     from matplotlib.figure import Figure
 
     points = [(candidate.prompt_tokens, 100 * candidate.score) for candidate in candidates]
-    front = sorted({point for point, candidate in zip(points, candidates, strict=True) if candidate.on_front})
+    front = {point for point, candidate in zip(points, candidates, strict=True) if candidate.on_front}
     chosen = [point for point, candidate in zip(points, candidates, strict=True) if candidate.chosen]
     with quietly():
         figure = Figure(layout="constrained")
         axes = figure.add_subplot(xlabel="tokens of the rules in the prompt", ylabel="validation score (%)")
-        axes.plot(*zip(*points, strict=True), "o", color=MUTED)
-        axes.step(*zip(*front, strict=True), "o-", where="post", color=ACCENT, linewidth=1, label="front")
         axes.plot(*zip(*chosen, strict=True), "o", color=ACCENT, fillstyle="none", markersize=12, label="chosen")
-        for point in dict.fromkeys(points):
-            numbers = [str(number) for number, other in enumerate(points, start=1) if other == point]
-            axes.annotate(", ".join(numbers), point, xytext=(8, 6), textcoords="offset points")
-        axes.margins(0.15)
-        axes.spines[["top", "right"]].set_visible(False)
+        draw_front(figure, axes, dict(enumerate(points, start=1)), front)
         axes.legend(frameon=False, loc="lower right")
         return Picture(data_uri(figure), "Validation score against prompt tokens of the clusterings in the table.")
+
+
+def draw_front(figure: "Figure", axes: "Axes", points: Mapping[int, Point], front: Collection[Point]) -> None:
+    """Points of tokens and score by their numbers, and the Pareto front as a line; points close by share a label."""
+    axes.plot(*zip(*sorted(front), strict=True), color=ACCENT, linewidth=1, drawstyle="steps-post", label="front")
+    for point in points.values():
+        axes.plot(*point, "o", color=ACCENT if point in front else MUTED)
+    tokens = [x for x, _ in points.values()]
+    if min(tokens) > 0 and max(tokens) / min(tokens) > MOST_SHARE:
+        axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.margins(0.14)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.draw_without_rendering()  # settles where the points are
+    labels: dict[Point, list[int]] = {}
+    for number, point in sorted(points.items(), key=lambda item: item[1]):
+        place = axes.transData.transform(point)
+        near = (other for other in labels if math.dist(axes.transData.transform(other), place) < NEAR)
+        labels.setdefault(next(near, point), []).append(number)
+    for point, numbers in labels.items():
+        text = ", ".join(map(str, sorted(numbers)))
+        axes.annotate(text, point, xytext=(6, 6), textcoords="offset points", size=9)
 
 
 def study_pictures(study: "optuna.Study") -> StudyPictures:

@@ -1,8 +1,9 @@
 """Rules: what a person reads, changes and puts back."""
 
-from pld_dspy.rules.edits import OPERATIONS, AppliedEdit, Edit, Operation
-from pld_dspy.rules.ruleset import HEADER, MicroRule, Rule, RuleSet, RuleText, RuleUse, by_predictor
+from pld_dspy.rules.edits import OPERATIONS, AppliedEdit, Edit, Operation, Rule, RuleUse
+from pld_dspy.rules.ruleset import HEADER, MicroRule, RuleSet, by_predictor
 from pld_dspy.rules.steps import Proposal, Step, Verdict
+from pld_dspy.rules.wording import RuleText
 
 __all__ = [
     "HEADER",

@@ -1,15 +1,12 @@
-"""Changes to a rule set: the operations that there are, and edits as the teacher proposes and a history keeps them."""
+"""The operations on rules, edits as the teacher proposes them, and a rule with its history of edits."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, computed_field
 
 from pld_dspy.plugins import installed, named
-from pld_dspy.rules.wording import Text
-
-if TYPE_CHECKING:
-    from pld_dspy.rules.ruleset import Rule
+from pld_dspy.rules.wording import RuleText, Text
 
 
 class Operation:
@@ -22,13 +19,15 @@ class Operation:
     name: ClassVar[str]
     usage: ClassVar[str]  # for the teacher: what to give, and when
     ids: ClassVar[tuple[int, int | None]]  # fewest and most rules that it names; None for any number
-    texts: ClassVar[int] = 1  # fewest wordings that it brings
+    texts: ClassVar[int] = 1  # none, one `text`, or the fewest `texts` that it brings
     ordered: ClassVar[bool] = False  # whether the order of the ids means something
     shortens: ClassVar[bool] = False  # whether it may be used to say the same in fewer words
 
     def wordings(self, edit: "Edit") -> tuple[str, ...]:
         """The texts of the rules that an edit leaves behind."""
-        return (edit.text,)
+        if self.texts > 1:
+            return edit.texts
+        return (edit.text,) if self.texts else ()
 
     def repeats(self, edit: "Edit", rules: "Sequence[Rule]") -> bool:
         """Whether an edit says only what the rules say already."""
@@ -80,19 +79,11 @@ class Split(Operation):
 
     name, usage, ids, texts = "split", "one id, and two or more texts that replace this rule", (1, 1), 2
 
-    def wordings(self, edit: "Edit") -> tuple[str, ...]:
-        """The texts, not the text."""
-        return edit.texts
-
 
 class Delete(Operation):
     """Rules go."""
 
     name, usage, ids, texts = "delete", "the ids of rules that mislead", (1, None), 0
-
-    def wordings(self, edit: "Edit") -> tuple[str, ...]:
-        """None."""
-        return ()
 
 
 class Reorder(Operation):
@@ -100,10 +91,6 @@ class Reorder(Operation):
 
     name, usage = "reorder", "two or more ids, in the order in which the model should read these rules"
     ids, texts, ordered = (2, None), 0, True
-
-    def wordings(self, edit: "Edit") -> tuple[str, ...]:
-        """None."""
-        return ()
 
     def repeats(self, edit: "Edit", rules: "Sequence[Rule]") -> bool:
         """Whether they have this order."""
@@ -116,9 +103,8 @@ class Reorder(Operation):
         return [by_id[next(moved)] if rule.id in edit.ids else rule for rule in rules]
 
 
-OPERATIONS: dict[str, Operation] = {
-    operation.name: operation for operation in (Revise(), Add(), Merge(), Split(), Delete(), Reorder())
-}
+BUILT_IN = (Revise(), Add(), Merge(), Split(), Delete(), Reorder())
+OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in BUILT_IN}
 
 
 def _known(name: str) -> str:
@@ -127,32 +113,27 @@ def _known(name: str) -> str:
     return name
 
 
-class _OperationNames:
-    """Tells models which operations there are, those of outsiders among them."""
+def _with_operations(schema: dict[str, Any]) -> None:
+    """Tell models of the operations that are known by then, those of outsiders among them."""
+    schema["enum"] = list(OPERATIONS)
 
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        return {"enum": list(OPERATIONS), "type": "string"}
+
+_IDS = "ids of the rules it changes; none for add, one for revise and split, two or more for merge and reorder"
 
 
 def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) and value else () if value in (None, "") else value
 
 
-class Edit(BaseModel):  # the teacher reads its docstring, too
+class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
     """One change to a rule set. Rules are named by their ids; a text that names none is no edit of them.
 
     `reorder` puts the rules that it names into the order in which it names them, on the places that they have. What
     is missing in an edit is its `fault` and no error, so that one bad edit does not lose the others of a reply.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    operation: Annotated[str, AfterValidator(_known), _OperationNames()]
-    ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
-        default=(),
-        description="ids of the rules it changes; none for add, one for revise and split, two or more for merge and "
-        "reorder",
-    )
+    operation: Annotated[str, AfterValidator(_known)] = Field(json_schema_extra=_with_operations)
+    ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(default=(), description=_IDS)
     text: Text = Field(default="", description="the new wording, for revise, add and merge")
     texts: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = Field(
         default=(), description="the new wordings, two or more, for split only"
@@ -195,11 +176,34 @@ class Edit(BaseModel):  # the teacher reads its docstring, too
         return f"{head}: {' | '.join(self.wordings)}" if self.wordings else head
 
 
-class AppliedEdit(BaseModel):
+class AppliedEdit(BaseModel, frozen=True):
     """An accepted edit in a rule's history, with the wordings it replaced."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: int
     edit: Edit
     before: tuple[str, ...] = ()
+
+
+class RuleUse(BaseModel, frozen=True):
+    """What a rule is good for, measured: how the validation score changes when it is taken out of the prompt."""
+
+    gain: float  # mean validation score with the rule, less the one without it
+    helped: int  # validation examples that score higher with it
+    hurt: int  # and lower
+    n: int  # validation examples
+
+
+class Rule(BaseModel, frozen=True):
+    """A rule of the student's prompt. `support` is the number of training examples that it came from."""
+
+    id: str
+    text: RuleText
+    examples: tuple[str, ...] = ()
+    edits: tuple[AppliedEdit, ...] = ()
+    authors: tuple[str, ...] = ()  # people who wrote it, or one that became a part of it; none for a model's own
+    use: RuleUse | None = None  # None while it is not measured
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
+    @property
+    def support(self) -> int:
+        return len(self.examples)

@@ -4,73 +4,27 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, computed_field, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from pld_dspy.errors import PLDError
-from pld_dspy.rules.edits import AppliedEdit, Edit
-from pld_dspy.rules.wording import Text
+from pld_dspy.rules.edits import AppliedEdit, Edit, Rule, RuleUse
+from pld_dspy.rules.wording import RuleText, Text
 
 HEADER = "Rules learned from worked examples. Find the rule whose condition fits the question and follow it."
-
 
 _NUMBERED = re.compile(r"R\d{1,9}")
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _not_empty(text: str) -> str:
-    if not text:
-        raise ValueError("a rule needs a text")
-    return text
-
-
-# A rule is a line of a prompt, so line breaks in what a model or a person wrote become spaces.
-RuleText = Annotated[Text, AfterValidator(_one_line), AfterValidator(_not_empty)]
-
-
-class MicroRule(BaseModel):
+class MicroRule(BaseModel, frozen=True):
     """One general rule that was written down from one training example."""
-
-    model_config = ConfigDict(frozen=True)
 
     predictor: str
     example: str  # the training example's id
     rule: RuleText
     reasoning: Text = ""
     author: Text = ""  # the person who wrote it; "" for what a model or the data's rationales say
-
-
-class RuleUse(BaseModel):
-    """What a rule is good for, measured: how the validation score changes when it is taken out of the prompt."""
-
-    model_config = ConfigDict(frozen=True)
-
-    gain: float  # mean validation score with the rule, less the one without it
-    helped: int  # validation examples that score higher with it
-    hurt: int  # and lower
-    n: int  # validation examples
-
-
-class Rule(BaseModel):
-    """A rule of the student's prompt. `support` is the number of training examples that it came from."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    text: RuleText
-    examples: tuple[str, ...] = ()
-    edits: tuple[AppliedEdit, ...] = ()
-    authors: tuple[str, ...] = ()  # people who wrote it, or one that became a part of it; none for a model's own
-    use: RuleUse | None = None  # None while it is not measured
-
-    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
-    @property
-    def support(self) -> int:
-        return len(self.examples)
 
 
 class RuleSetDiff(NamedTuple):
@@ -90,13 +44,11 @@ class RuleSetDiff(NamedTuple):
         return "\n".join(lines)
 
 
-class RuleSet(BaseModel):
+class RuleSet(BaseModel, frozen=True):
     """The rules of one predictor, in the order in which the student reads them.
 
     `last_id` counts every id ever given, so that the id of a deleted rule never names another one.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     version: int = 0
     rules: tuple[Rule, ...] = ()
@@ -104,8 +56,7 @@ class RuleSet(BaseModel):
 
     @model_validator(mode="after")
     def _unique_ids(self) -> "RuleSet":
-        twice = [id for id, n in Counter(rule.id for rule in self.rules).items() if n > 1]
-        if twice:
+        if twice := [id for id, n in Counter(rule.id for rule in self.rules).items() if n > 1]:
             raise ValueError(f"rule ids must be unique, these are not: {', '.join(twice)}")
         return self
 
@@ -125,12 +76,10 @@ class RuleSet(BaseModel):
         return len(self.rules)
 
     def __getitem__(self, id: str) -> Rule:
-        for rule in self.rules:
-            if rule.id == id:
-                return rule
-        raise PLDError(
-            f"There is no rule {id} in version {self.version}; it has {', '.join(r.id for r in self.rules)}."
-        )
+        by_id = {rule.id: rule for rule in self.rules}
+        if id not in by_id:
+            raise PLDError(f"There is no rule {id} in version {self.version}; it has {', '.join(by_id)}.")
+        return by_id[id]
 
     def render(self, ids: bool = False) -> str:
         """The rules as the student reads them, a line each; with `ids`, as the teacher does. "" for no rules."""
@@ -140,11 +89,10 @@ class RuleSet(BaseModel):
         return "\n".join(lines if ids else [HEADER, *lines])
 
     def within(self, max_tokens: int | None, count_tokens: Callable[[str], int]) -> "RuleSet":
-        """The rules that fit a token budget, in the order of the prompt.
+        """The rules that fit a token budget, in the order of the prompt; one that does not fit any more is passed over.
 
         The rules whose use is measured are taken first, those with most use for a token in front; then those that were
-        edited, which an edit's gain speaks for; then the best supported ones. A rule that does not fit any more is
-        passed over.
+        edited, which an edit's gain speaks for; then the best supported ones.
         """
         if max_tokens is None or count_tokens(self.render()) <= max_tokens:
             return self
@@ -164,9 +112,8 @@ class RuleSet(BaseModel):
 
     def measured(self, use: Mapping[str, RuleUse]) -> "RuleSet":
         """The same version, each rule with the use that is given for its id."""
-        return self.model_copy(
-            update={"rules": tuple(rule.model_copy(update={"use": use.get(rule.id)}) for rule in self.rules)}
-        )
+        rules = tuple(rule.model_copy(update={"use": use.get(rule.id)}) for rule in self.rules)
+        return self.model_copy(update={"rules": rules})
 
     def apply(self, edits: Sequence[Edit], examples: Sequence[str] = ()) -> "RuleSet":
         """The next version: the edits in their order, each in the history of the rules that it leaves behind.
@@ -182,13 +129,12 @@ class RuleSet(BaseModel):
         # A person may have numbered further rules by hand.
         last_id = max([self.last_id, *(int(rule.id[1:]) for rule in rules if _NUMBERED.fullmatch(rule.id))])
         for edit in edits:
-            places = {rule.id: place for place, rule in enumerate(rules)}
+            by_id = {rule.id: rule for rule in rules}
             if edit.fault:
                 raise PLDError(f"An edit cannot be made: {edit.fault}.")
-            unknown = [id for id in edit.ids if id not in places]
-            if unknown:
-                raise PLDError(f"The edit '{edit.operation}' names {', '.join(unknown)}, which is not in the rule set.")
-            touched = [rules[places[id]] for id in edit.ids]
+            if unknown := ", ".join(id for id in edit.ids if id not in by_id):
+                raise PLDError(f"The edit '{edit.operation}' names {unknown}, which is not in the rule set.")
+            touched = [by_id[id] for id in edit.ids]
             new_ids = [f"R{last_id + number}" for number in range(1, 1 + len(edit.wordings) - bool(touched))]
             last_id += len(new_ids)
             ids = [*edit.ids[:1], *new_ids][: len(edit.wordings)]
@@ -231,10 +177,10 @@ class RuleSet(BaseModel):
 
 def by_predictor(micro_rules: Iterable[MicroRule]) -> dict[str, list[MicroRule]]:
     """Micro-rules in their order, by the predictor that they are for."""
-    found: dict[str, list[MicroRule]] = {}
+    grouped: dict[str, list[MicroRule]] = {}
     for rule in micro_rules:
-        found.setdefault(rule.predictor, []).append(rule)
-    return found
+        grouped.setdefault(rule.predictor, []).append(rule)
+    return grouped
 
 
 def _left_behind(
@@ -252,13 +198,12 @@ def _left_behind(
 
 
 def _account(rule: Rule) -> str:
-    facts = [f"from {rule.support} example{'s' * (rule.support != 1)}"]
+    facts, use = [f"from {rule.support} example{'s' * (rule.support != 1)}"], rule.use
     if rule.authors:
         facts.append(f"by {', '.join(rule.authors)}")
-    if rule.use is None:
-        facts.append("use not measured")
-    else:
-        facts.append(f"use {rule.use.gain:+.1%} ({rule.use.helped} helped, {rule.use.hurt} hurt of {rule.use.n})")
+    facts.append(
+        f"use {use.gain:+.1%} ({use.helped} helped, {use.hurt} hurt of {use.n})" if use else "use not measured"
+    )
     facts.append(f"edited {len(rule.edits)} times" if len(rule.edits) != 1 else "edited once")
     shown = ", ".join(rule.examples[:5]) + (", …" if rule.support > 5 else "")
     return f"{rule.id} {rule.text}\n   {'; '.join(facts)}" + (f"\n   examples: {shown}" if shown else "")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import dspy
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pld_dspy.rules.edits import Edit
 from pld_dspy.rules.ruleset import RuleSet
@@ -22,16 +22,12 @@ class Proposal(NamedTuple):
     edits: Sequence[Edit]
     failures: Sequence[dspy.Example] = ()  # that they are to mend
     shortens: bool = False  # whether an equal score is enough, since they make the rules shorter
-    measured: bool = (
-        False  # whether most of their scores are known, so that no part of the validation set is tried first
-    )
+    measured: bool = False  # whether most of their scores are known, so that validation need not begin with a part
     objection: Callable[[Edit, RuleSet], str | None] | None = None  # what else speaks against an edit
 
 
-class Verdict(BaseModel):
+class Verdict(BaseModel, frozen=True):
     """What the gate found out about a candidate, and what it decided."""
-
-    model_config = ConfigDict(frozen=True)
 
     accepted: bool
     why: str

@@ -22,7 +22,15 @@ def sound(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _one_line(text: str) -> str:
+    if line := " ".join(text.split()):
+        return line
+    raise ValueError("a rule needs a text")
+
+
 Text = Annotated[str, AfterValidator(sound)]  # that a model wrote
+# A rule is a line of a prompt, so line breaks in what a model or a person wrote become spaces.
+RuleText = Annotated[Text, AfterValidator(_one_line)]
 
 
 def flaw(rule: str) -> str | None:
@@ -49,7 +57,7 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
     """What a rule took over from its example that is no general knowledge, or None: a quotation, a name or a number.
 
     Args:
-        rule: the rule.
+        rule: its text.
         example: the inputs of the example, and of others that must not be quoted.
         general: names and numbers in this text may be used.
     """
@@ -57,8 +65,8 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
         return f"the rule quotes an example: {quoted!r}"
     own = set(_WORD.findall(example)) - set(_WORD.findall(general))
     names = set(_NAME.findall(rule)) | set(_WORD.findall(rule)) & set(_NAME.findall(example))
-    for kind, found in (("names", names), ("has the number", set(_NUMBER.findall(rule)))):
-        if taken := own & found:
+    for kind, words in (("names", names), ("has the number", set(_NUMBER.findall(rule)))):
+        if taken := own & words:
             return f"the rule {kind} {', '.join(sorted(taken))} from its example"
     return None
 
@@ -66,8 +74,5 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
 def quotation(rule: str, text: str, n: int = QUOTED_WORDS) -> str | None:
     """The first words of a text that a rule repeats, n in a row, or None."""
     words, there = _WORD.findall(rule.casefold()), " ".join(_WORD.findall(text.casefold()))
-    for start in range(len(words) - n + 1):
-        span = " ".join(words[start : start + n])
-        if f" {span} " in f" {there} ":
-            return span
-    return None
+    spans = (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
+    return next((span for span in spans if f" {span} " in f" {there} "), None)

@@ -97,14 +97,10 @@ class RoutedPredict(dspy.Predict):
 
 
 def route(program: dspy.Module, routings: Mapping[str, Routing], embedder: AnyEmbedder | None = None) -> dspy.Module:
-    """A deep copy of a program whose named predictors are routed; all else of them stays.
+    """A deep copy of a program whose predictors are routed by their names (a bare `dspy.Predict` is "self").
 
-    Args:
-        routings: by predictor name, as in `named_predictors()`; a bare `dspy.Predict` is "self".
-        embedder: for all of them, instead of those that the routings name.
-
-    Raises:
-        PLDError: there is no predictor of a name, it is of a class of its own, or an embedder cannot be made.
+    `embedder` stands for all that the routings name. Raises PLDError if there is no predictor of a name, it is of a
+    class of its own, or an embedder cannot be made.
     """
     routed = program.deepcopy()
     for name, routing in routings.items():
@@ -119,12 +115,8 @@ def route(program: dspy.Module, routings: Mapping[str, Routing], embedder: AnyEm
 def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: AnyEmbedder | None = None) -> dspy.Module:
     """A deep copy of a program that is routed where a saved state is, so that its `load_state(state)` restores all.
 
-    Args:
-        state: as `program.dump_state()` made it or `program.save` wrote it.
-        embedder: taken where a routing names it; one behind an address must be given, as no address is saved.
-
-    Raises:
-        PLDError: a routing is malformed, or its embedder cannot be made.
+    `embedder` is taken where a routing names it; one behind an address must be given, as no address is saved. Raises
+    PLDError if a routing is malformed, or its embedder cannot be made.
     """
     states = {"self": state} if isinstance(program, dspy.Predict) else state
     routed = program.deepcopy()
@@ -137,18 +129,12 @@ def routed_by_state(program: dspy.Module, state: Mapping[str, Any], embedder: An
 def check_routing(
     rules_per_question: int, student: dspy.Module, learners: Sequence[str], embedder: AnyEmbedder
 ) -> None:
-    """Refuse a number of rules, an embedder or predictors with which a compile could not route or be saved.
-
-    Raises:
-        PLDError: one of them will not do.
-    """
+    """Raise PLDError for a number of rules, an embedder or predictors that a compile could not route with or save."""
     if type(rules_per_question) is not int or not 1 <= rules_per_question <= MOST_ROUTED:
         raise PLDError(f"rules_per_question is a whole number from 1 to {MOST_ROUTED}, not {rules_per_question!r}.")
     if saved_name(embedder) is None:
-        raise PLDError(
-            f"A program that chooses rules by {described_embedder(embedder)} could not be saved: name an embedder as "
-            "the command line does."
-        )
+        name = described_embedder(embedder)
+        raise PLDError(f"A program routed by {name} could not be saved: name an embedder as the command line does.")
     nothing = Routing(k=rules_per_question, embedder="", task="", rules=())
     route(student, dict.fromkeys(learners, nothing), embedder)  # refuses predictors that cannot be routed
 

@@ -54,19 +54,18 @@ def unite(
     """
     known = len(context.folder.lines("candidates.jsonl", Candidate))  # by this run before it was stopped
     unions: dict[str, Unions] = defaultdict(dict)
+    members, tasks = by_predictor(micro_rules), tasks_of(context.student)
     candidates: list[Candidate] = []
     to_try = clusterings_to_try(clusterings, num_candidates)
     for number, partition in enumerate(to_try, start=1):
         if candidates and number > known and context.budget_used() >= ENOUGH:
             break
         rules = {
-            name: unite_clusters(
-                context, members, partition[name].labels, tasks_of(context.student)[name], unions[name]
-            )
-            for name, members in by_predictor(micro_rules).items()
+            name: unite_clusters(context, group, partition[name].labels, tasks[name], unions[name])
+            for name, group in members.items()
         }
         if not candidates:
-            _keep_first(context, Version(rules), micro_rules, partition)
+            _keep_first(context, Version(rules), members, partition)
         try:
             score = context.score(context.build(rules), context.valset, f"Validating clustering {number}").score
         except BudgetSpent:
@@ -78,11 +77,11 @@ def unite(
         if number > known:
             context.folder.append("candidates.jsonl", candidates[-1])
     candidates = settle(candidates)
-    best = next(number for number, candidate in enumerate(candidates) if candidate.chosen)
-    _keep_first(context, Version(candidates[best].rules, candidates[best].score), micro_rules, to_try[best])
-    context.folder.write("candidates.jsonl", "".join(f"{each.model_dump_json()}\n" for each in candidates))
-    for name, fitting in context.in_prompt(candidates[best].rules).items():
-        if left_out := len(candidates[best].rules[name]) - len(fitting):
+    best, clustering = next(pair for pair in zip(candidates, to_try, strict=False) if pair[0].chosen)
+    _keep_first(context, Version(best.rules, best.score), members, clustering)
+    context.folder.write("candidates.jsonl", "".join(f"{candidate.model_dump_json()}\n" for candidate in candidates))
+    for name, fitting in context.in_prompt(best.rules).items():
+        if left_out := len(best.rules[name]) - len(fitting):
             log.warning("%d rules of %s do not fit into %s tokens.", left_out, name, context.max_rule_tokens)
     return candidates
 
@@ -90,18 +89,16 @@ def unite(
 def settle(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Mark the Pareto front of score and prompt tokens, and the candidate that is kept.
 
-    Rules that do not fit the token budget are in no candidate's prompt, so that all of them keep to it: the highest
-    score is kept, and of equal scores the one with the fewest tokens.
+    Prompts keep to the token budget in any case, so that the highest score is kept, and of equal ones the shortest.
 
     Args:
         candidates: at least one.
     """
-    front = pareto_front([(candidate.score, -candidate.prompt_tokens) for candidate in candidates])
-    ahead = [number for number, inside in enumerate(front) if inside]
-    best = max(ahead, key=lambda number: (candidates[number].score, -number))
+    measures = [(candidate.score, -candidate.prompt_tokens) for candidate in candidates]
+    best, front = measures.index(max(measures)), pareto_front(measures)
     return [
-        candidate.model_copy(update={"on_front": front[number], "chosen": number == best})
-        for number, candidate in enumerate(candidates)
+        candidate.model_copy(update={"on_front": ahead, "chosen": number == best})
+        for number, (candidate, ahead) in enumerate(zip(candidates, front, strict=True))
     ]
 
 
@@ -117,10 +114,9 @@ def clusterings_to_try(clusterings: "Mapping[str, Clustering]", most: int) -> "l
 
 
 def _keep_first(
-    context: Context, version: Version, micro_rules: Sequence[MicroRule], clusterings: "Mapping[str, Clustering]"
+    context: Context, version: Version, members: Mapping[str, list[MicroRule]], clusterings: "Mapping[str, Clustering]"
 ) -> None:
     """Keep rules as version 0, and what was put together for them."""
-    members = by_predictor(micro_rules)
     written = {name: _as_json(members[name], clustering) for name, clustering in clusterings.items()}
     context.folder.write("clusters.json", written)
     context.keep(version, first=True)
@@ -130,9 +126,9 @@ def _in_words(clusterings: "Mapping[str, Clustering]") -> dict[str, str]:
     """By predictor, the setting of a clustering as a person reads it, and what it came to."""
 
     def setting(params: Mapping[str, Any]) -> str:
-        values = (
-            f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
-        )
+        values = [
+            f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}" for key, value in params.items()
+        ]
         return ", ".join(values).removeprefix("algorithm ").removeprefix("estimator ") or "equal rules only"
 
     return {name: f"{setting(clustering.params)}: {clustering}" for name, clustering in clusterings.items()}
@@ -140,8 +136,8 @@ def _in_words(clusterings: "Mapping[str, Clustering]") -> dict[str, str]:
 
 def _as_json(micro_rules: Sequence[MicroRule], clustering: "Clustering") -> dict[str, Any]:
     """A clustering as clusters.json holds it: its setting, its measures, and the examples of each cluster."""
-    clusters: dict[str, list[str]] = {}
+    clusters: dict[str, list[str]] = defaultdict(list)
     for rule, label in zip(micro_rules, clustering.labels.tolist(), strict=True):
-        clusters.setdefault("noise" if label < 0 else str(label), []).append(rule.example)
+        clusters["noise" if label < 0 else str(label)].append(rule.example)
     measures = {**clustering.quality._asdict(), "structure": clustering.structure, "weak": clustering.weak}
     return {"params": {key: repr(value) for key, value in clustering.params.items()}, **measures, "clusters": clusters}

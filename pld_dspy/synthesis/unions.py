@@ -1,7 +1,7 @@
 """Phase 2, second half: one rule for each cluster of micro-rules."""
 
 from collections import defaultdict
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from pld_dspy.teacher import Teacher
 
 MOST_RULES = 20  # wordings of a cluster that the teacher is shown
 
-Unions = MutableMapping[tuple[str, ...], str | None]  # wordings, and the rule that the teacher makes of them
+Unions = dict[tuple[str, ...], str | None]  # wordings, and the rule that the teacher makes of them
 
 
 def unite_clusters(
@@ -38,7 +38,7 @@ def unite_clusters(
     clusters: dict[int, list[MicroRule]] = defaultdict(list)
     for position, (micro_rule, label) in enumerate(zip(micro_rules, labels.tolist(), strict=True)):
         clusters[label if label >= 0 else -1 - position].append(micro_rule)
-    groups = list(clusters.values())
+    groups = clusters.values()
     wordings = [_wordings(group) for group in groups]
     if context.teacher is not None:
         new = [rules for rules in dict.fromkeys(wordings) if len(rules) > 1 and rules not in known]
@@ -47,9 +47,7 @@ def unite_clusters(
     return RuleSet.numbered(_rule(text, group) for text, group in zip(texts, groups, strict=True))
 
 
-def _ask(
-    context: Context, teacher: Teacher, wordings: Sequence[tuple[str, ...]], task: str
-) -> dict[tuple[str, ...], str | None]:
+def _ask(context: Context, teacher: Teacher, wordings: Sequence[tuple[str, ...]], task: str) -> Unions:
     """What the teacher makes of wordings; None where its reply is no rule, nothing where there is no reply."""
 
     def ask(rules: tuple[str, ...]) -> str | None:
@@ -63,9 +61,8 @@ def _ask(
 def _wordings(group: Sequence[MicroRule]) -> tuple[str, ...]:
     """What a cluster says, each wording once: a person's alone if there is just one, else people's first."""
     people = dict.fromkeys(member.rule for member in group if member.author)
-    if len(people) == 1:
-        return tuple(people)
-    return tuple(people | dict.fromkeys(member.rule for member in group))
+    everyone = people | dict.fromkeys(member.rule for member in group)
+    return tuple(people if len(people) == 1 else everyone)
 
 
 def _rule(text: str, group: Sequence[MicroRule]) -> Rule:
@@ -73,14 +70,9 @@ def _rule(text: str, group: Sequence[MicroRule]) -> Rule:
     history: tuple[AppliedEdit, ...] = ()
     if any(member.rule != text for member in people):
         ids = tuple(dict.fromkeys(f"{member.author}/{member.example}" for member in people))
-        united = Edit(
-            operation="merge" if len(ids) > 1 else "revise", ids=ids, text=text, reason="they were in one cluster"
-        )
+        operation = "merge" if len(ids) > 1 else "revise"
+        united = Edit(operation=operation, ids=ids, text=text, reason="they were in one cluster")
         history = (AppliedEdit(version=0, edit=united, before=tuple(member.rule for member in people)),)
-    return Rule(
-        id="",
-        text=text,
-        examples=tuple(dict.fromkeys(member.example for member in group)),
-        authors=tuple(dict.fromkeys(member.author for member in people)),
-        edits=history,
-    )
+    examples = tuple(dict.fromkeys(member.example for member in group))
+    authors = tuple(dict.fromkeys(member.author for member in people))
+    return Rule(id="", text=text, examples=examples, authors=authors, edits=history)
