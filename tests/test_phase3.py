@@ -159,9 +159,9 @@ def test_peoples_rules_are_marked_repaired_in_the_open_and_counted(tmp_path):
         alone = PLDTeleprompter(num_threads=2, extraction=People(path), budget=Budget(max_iterations=0)).compile(
             ScienceQA(), **sets
         )
-        beside = PLDTeleprompter(num_threads=2, extraction=[People(path), "examples"], log_dir=tmp_path / "run").compile(
-            ScienceQA(), **sets
-        )
+        beside = PLDTeleprompter(
+            num_threads=2, extraction=[People(path), "examples"], log_dir=tmp_path / "run"
+        ).compile(ScienceQA(), **sets)
     assert all(rule.authors == ("Ann",) for of in alone.pld.rules.values() for rule in of.rules)
     first = json.loads((tmp_path / "run/rules/000.json").read_text())["answer"]["rules"]
     assert [rule["text"] for rule in first if rule["authors"]], "they stand among the teacher's"

@@ -107,7 +107,9 @@ class TwoSteps(dspy.Module):
 def test_any_module_compiles_with_exact_match_and_a_valset_of_its_own():
     student = TwoSteps()
     with dspy.context(lm=scripted(world)):
-        compiled = PLDTeleprompter(num_threads=1, budget=Budget(max_iterations=1)).compile(student, trainset=examples(9))
+        compiled = PLDTeleprompter(num_threads=1, budget=Budget(max_iterations=1)).compile(
+            student, trainset=examples(9)
+        )
     assert list(compiled.pld.rules) == ["decide.predict"], "only the predictor whose outputs are labelled"
     assert compiled.pld.rules["decide.predict"].rules[0].support == 6
     assert compiled.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
@@ -212,6 +214,7 @@ def test_the_run_folder_has_what_a_person_wants_to_read(finished):
     run = finished.folder
     names = {path.name for path in run.iterdir()}
     assert names >= {"run.json", "micro_rules.jsonl", "clusters.json", "rules", "evaluations.jsonl", "prompt.md"}
+    assert "report.html" not in names, "that is the command's"
     assert not [path for path in run.rglob("*") if path.suffix in {".part", ".pkl"}]
     latest = json.loads(sorted((run / "rules").iterdir())[-1].read_text())["answer"]["rules"]
     prompt = (run / "prompt.md").read_text()
