@@ -124,6 +124,16 @@ def test_a_gate_that_looks_at_no_score_returns_the_last_version_with_its_score(t
     assert compiled(spoiled).pld.validation["compiled"] == 0.5, "with a gate the edit is refused"
 
 
+def test_a_budget_that_ends_before_the_last_version_is_scored_leaves_it_without_a_score(phases):
+    compiled(spoiled, resolution=Resolution(gate="off"))
+    (calls,) = (calls for description, calls, _ in phases if description == "Validating")
+    pld = compiled(spoiled, resolution=Resolution(gate="off"), budget=Budget(max_lm_calls=calls)).pld
+    assert pld.validation == {"student": 0.0, "clustered": 0.5}
+    assert [rule.text for rule in pld.rules["self"].rules] == [VAIN]
+    assert "The last of 2 versions" in pld.returned
+    assert "The budget ended the compile" in pld.returned
+
+
 def of_people(teacher, folder):
     """A compile with a person's rule and without a model that teaches; what run.json says of its rules' sources."""
     people = People([MicroRule(predictor="", example="", rule="If in doubt, then look it up again.", author="Ann")])
