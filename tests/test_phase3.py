@@ -38,7 +38,7 @@ test_score.__test__ = False
 
 
 @pytest.mark.parametrize(
-    ("seeds", "train", "val"), [([1], 40, 24), pytest.param([0, 1, 2], 60, 40, marks=pytest.mark.slow)]
+    ("seeds", "train", "val"), [([0], 40, 24), pytest.param([0, 1, 2], 60, 40, marks=pytest.mark.slow)]
 )
 def test_a_teacher_that_is_often_wrong_is_nearly_made_up_for(seeds, train, val):
     tests, scores = load("scienceqa", "test", limit=60), {}
@@ -205,7 +205,7 @@ def test_without_rules_from_anywhere_there_is_nothing_to_compile():
         with pytest.raises(PLDError, match="not 'Rationales'"):
             PLDTeleprompter().compile(ScienceQA(), teacher="Rationales", **sets)
         bare = [example.without("lecture", "solution") for example in sets["trainset"]]
-        with pytest.raises(PLDError, match="has a lecture or solution"):
+        with pytest.raises(PLDError, match="No rule came of the rationales of 6 training examples"):
             PLDTeleprompter().compile(ScienceQA(), teacher="rationales", trainset=bare, valset=sets["valset"])
 
 
