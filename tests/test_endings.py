@@ -35,9 +35,10 @@ def number(text):
 
 
 def world(prompt):
-    """A teacher whose rules get half of the answers right; its edits mend the other half, or take all rules out."""
+    """A teacher whose rules get half of the answers right; its edits mend the other half."""
     if "example" in prompt.fields:
-        rule = f"If the question is about {['apples', 'birds', 'clouds', 'doors'][number(prompt.fields['example'])]}, say no."
+        thing = ("apples", "birds", "clouds", "doors")[number(prompt.fields["example"])]
+        rule = f"If the question is about {thing}, then say no."
         return {"rule": rule, "reasoning": "So."}
     if "edits" in prompt.outputs:
         edits = [{"operation": "add", "text": ODD, "reason": "It is missing."}] if "failures" in prompt.fields else []
@@ -108,7 +109,7 @@ class Blind:
 
 
 def spoiled(prompt):
-    """The world of `world` with a teacher whose edits take out what helps."""
+    """The same with a teacher whose edits take out what helps."""
     if "failures" in prompt.fields and EVEN in prompt.fields["rules"]:
         return {"edits": json.dumps([{"operation": "delete", "ids": ["R1"], "reason": "So."}]), "reasoning": "So."}
     return {"edits": "[]", "reasoning": "So."} if "edits" in prompt.outputs else world(prompt)
