@@ -71,11 +71,11 @@ def test_a_teacher_without_one_usable_rule_is_an_error_that_says_why(reply):
     assert len(lm.engine.prompts) <= 2 * max(ATTEMPTS, 2)  # DSPy asks twice for what it cannot read
 
 
-def test_no_lessons_no_calls():
+def test_no_labels_no_calls():
     lm = scripted(lambda prompt: {"rule": GOOD})
-    assert Examples().micro_rules(FakeContext(lm=lm), ["self"]) == []
-    with pytest.raises(PLDError, match=r"^No rule came of the examples of 0 training examples: they need labels"):
-        extracted(lm, [])
+    for trainset in ([], [example.without("answer") for example in examples(2)]):
+        with pytest.raises(PLDError, match=r"^The training examples have no labels: give each one its answer"):
+            extracted(lm, trainset)
     assert lm.engine.prompts == []
 
 

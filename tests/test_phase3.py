@@ -206,7 +206,7 @@ def test_without_rules_from_anywhere_there_is_nothing_to_compile():
         with pytest.raises(PLDError, match="not 'Rationales'"):
             PLDTeleprompter().compile(ScienceQA(), teacher="Rationales", **sets)
         bare = [example.without("lecture", "solution") for example in sets["trainset"]]
-        with pytest.raises(PLDError, match="No rule came of the rationales"):
+        with pytest.raises(PLDError, match="No rule came of the rationales of 6 training examples"):
             PLDTeleprompter().compile(ScienceQA(), teacher="rationales", trainset=bare, valset=sets["valset"])
 
 

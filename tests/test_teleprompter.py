@@ -215,6 +215,7 @@ def test_the_run_folder_has_what_a_person_wants_to_read(finished):
     run = finished.folder
     names = {path.name for path in run.iterdir()}
     assert names >= {"run.json", "micro_rules.jsonl", "clusters.json", "rules", "evaluations.jsonl", "prompt.md"}
+    assert "report.html" not in names, "that is the command's"
     assert not [path for path in run.rglob("*") if path.suffix in {".part", ".pkl"}]
     latest = json.loads(sorted((run / "rules").iterdir())[-1].read_text())["answer"]["rules"]
     prompt = (run / "prompt.md").read_text()
