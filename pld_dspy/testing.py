@@ -94,7 +94,7 @@ def check_operation(operation: Operation) -> None:
     fewest, most = operation.ids
     assert operation.name and operation.usage, f"{operation!r} has no name or no usage for the teacher to read."
     assert most is None or most >= fewest, f"{operation.name}: it cannot name fewer rules than it must."
-    new = [f"If the moon is full, look at picture {number}." for number in range(max(operation.texts, 1))]
+    new = tuple(f"If the moon is full, look at picture {number}." for number in range(max(operation.texts, 1)))
     names = tuple(rule.id for rule in RULES.rules[:fewest])
     edit = Edit(operation=operation.name, ids=names, text=new[0], texts=new)
     assert edit.fault is None, f"{operation.name}: an edit with {fewest} rules and {len(new)} texts is at fault."
@@ -133,7 +133,7 @@ def check_algorithm(algorithm: Algorithm) -> None:
     labels = [np.asarray(algorithm.labels(points, params, 0)) for _ in range(2)]
     assert labels[0].shape == (len(points),), f"{algorithm.name}: it gives labels of the shape {labels[0].shape}."
     assert labels[0].dtype.kind in "iu", f"{algorithm.name}: its labels are no whole numbers."
-    assert np.array_equal(*labels), f"{algorithm.name}: the same seed gives other labels."
+    assert np.array_equal(labels[0], labels[1]), f"{algorithm.name}: the same seed gives other labels."
     search_clusters(vectors, n_trials=4, algorithms=[algorithm])
 
 
