@@ -103,3 +103,5 @@ def test_answers_in_words():
     assert in_words(ScienceQA(), example, example.labels()) == "dog"
     assert in_words(ScienceQA(), example, dspy.Prediction(answer="no idea")) == "no idea"
     assert in_words(STUDENT, example, dspy.Prediction(reasoning="long", answer="B")) == "B"
+    reasoner = dspy.ChainOfThought("question -> answer")
+    assert in_words(reasoner, example, dspy.Prediction(reasoning="long", answer="B")) == "B"
