@@ -138,7 +138,8 @@ class Teacher(dspy.Module):
     phases rely on. Source: Badhe & Shah, arXiv:2602.21103, for `extract`, `synthesise` and `resolve`.
 
     Args:
-        operations: kinds of edits that it may propose besides the built-in ones.
+        operations: kinds of edits that it may propose besides the built-in ones; teachers that are made later in this
+            process may propose them too.
     """
 
     def __init__(self, operations: Sequence[Operation] = ()) -> None:

@@ -14,11 +14,10 @@ from pld_dspy.experiment.compiling import compile_task
 from pld_dspy.experiment.plan import plan
 from pld_dspy.extraction import People, Source
 from pld_dspy.models import language_model
-from pld_dspy.plugins import named
 from pld_dspy.report import tables, write_page
 from pld_dspy.resolution import Resolution
 from pld_dspy.resolution.proposers import PROPOSERS
-from pld_dspy.rules import OPERATIONS
+from pld_dspy.rules.edits import operation_of
 from pld_dspy.run import Budget, RunFolder
 from pld_dspy.settings import parse_settings
 from pld_dspy.teacher import Teacher
@@ -51,7 +50,7 @@ def compile_(
     teacher_lm, asker = None, teacher  # no model where rules are taken as they are
     if teacher not in NO_MODEL:
         teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed)
-        asker = Teacher([named("operations", name, OPERATIONS, "operation") for name in operation or ()])
+        asker = Teacher([operation_of(name) for name in operation or ()])
     student_lm = student_model(student, student_api_base, student_setting, seed)
     describing = Describing(describer, describer_api_base, folder, num_threads, budget, dry_run)
     sizes, figures = {"train": train, "val": val, "test": test}, (modality, bad_images, describing.describe)

@@ -49,6 +49,7 @@ class Examples(Source):
     name, asks, traces = "examples", True, True
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
+        """A rule for each lesson for which the teacher writes a usable one."""
         assert context.teacher is not None
         return ask_for_rules(context, lessons_of(context, traced=True), context.teacher.extract, _solved)
 
@@ -62,6 +63,7 @@ class RewrittenRationales(Source):
     name, asks = "rewritten rationales", True
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
+        """A rule for each lesson with an explanation for which the teacher writes a usable one."""
         assert context.teacher is not None
         lessons = [lesson for lesson in lessons_of(context) if (lesson.lecture or lesson.rationale).strip()]
         return ask_for_rules(context, lessons, context.teacher.rewrite, _explained)
@@ -95,6 +97,7 @@ class People(Source):
         return f"people {len(rules)} {digest(''.join(rule.model_dump_json() for rule in rules))}"
 
     def micro_rules(self, context: Context, predictors: Sequence[str]) -> list[MicroRule]:
+        """The rules that people wrote."""
         return expert_rules(self.rules, predictors)
 
 

@@ -107,6 +107,16 @@ BUILT_IN = (Revise(), Add(), Merge(), Split(), Delete(), Reorder())
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in BUILT_IN}
 
 
+def operation_of(name: str) -> Operation:
+    """An operation by its name: one that is known, or what an installed package registers, a class or an instance.
+
+    Raises:
+        PLDError: there is none of this name.
+    """
+    operation = named("operations", name, OPERATIONS, "operation")
+    return operation() if isinstance(operation, type) else operation
+
+
 def _known(name: str) -> str:
     if name not in OPERATIONS and name not in installed("operations"):
         raise ValueError(f"there is no operation {name!r}; there are {', '.join(OPERATIONS)}")
@@ -122,7 +132,10 @@ _IDS = "ids of the rules it changes; none for add, one for revise and split, two
 
 
 def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) and value else () if value in (None, "") else value
+    """What models write for a list: one text by itself, or nothing."""
+    if value in (None, ""):
+        return ()
+    return (value,) if isinstance(value, str) else value
 
 
 class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
@@ -143,7 +156,7 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
     @property
     def kind(self) -> Operation:
         """What it does."""
-        return named("operations", self.operation, OPERATIONS, "operation")
+        return operation_of(self.operation)
 
     @property
     def fault(self) -> str | None:
