@@ -75,27 +75,14 @@ def test_render_has_one_line_for_each_rule_in_order(history):
 
 
 @given(histories())
-def test_diff_accounts_for_every_rule(history):
-    for old in history:
-        for new in history:
-            diff = old.diff(new)
-            before, after = ({rule.id: rule.text for rule in side.rules} for side in (old, new))
-            patched = dict(before)
-            for rule in diff.removed:
-                del patched[rule.id]
-            patched |= {rule.id: rule.text for rule in diff.added} | {rule.id: rule.text for _, rule in diff.revised}
-            assert patched == after
-            assert bool(diff) == (before != after)
-            assert all(f"{rule.id} {rule.text}" in str(diff) for rule in (*diff.added, *diff.removed))
-
-
-@given(histories())
 def test_edits_number_versions_and_never_reuse_an_id(history):
     for number, (old, new) in enumerate(itertools.pairwise(history), start=1):
         assert new.version == number
-        assert all(int(rule.id[1:]) > old.last_id for rule in old.diff(new).added)
-        assert all(rule.edits[-1].version == number for _, rule in old.diff(new).revised)
-        assert all(rule.edits[-1].version == number for rule in old.diff(new).added)
+        before = {rule.id: rule.text for rule in old.rules}
+        added = [rule for rule in new.rules if rule.id not in before]
+        revised = [rule for rule in new.rules if rule.text != before.get(rule.id, rule.text)]
+        assert all(int(rule.id[1:]) > old.last_id for rule in added)
+        assert all(rule.edits[-1].version == number for rule in added + revised)
 
 
 @given(rule_sets, st.integers(0, 200))
@@ -211,7 +198,6 @@ def test_only_the_named_rules_exchange_places():
     assert [rule.id for rule in reordered.rules] == ["R4", "R1", "R3", "R2"]
     assert {rule.id: rule for rule in reordered.rules} == {rule.id: rule for rule in FOUR.rules}
     assert (reordered.version, reordered.last_id) == (1, 7)
-    assert not FOUR.diff(reordered)
 
 
 @given(st.permutations([rule.id for rule in FOUR.rules]), st.integers(2, 4))

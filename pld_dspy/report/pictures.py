@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pld_dspy.synthesis.candidates import Candidate
@@ -27,6 +26,7 @@ class Picture(NamedTuple):
 
     source: str
     alt: str
+    wide: bool = False
 
 
 class StudyPictures(NamedTuple):
@@ -44,7 +44,7 @@ def candidate_picture(candidates: Sequence[Candidate]) -> Picture:
     front = {point for point, candidate in zip(points, candidates, strict=True) if candidate.on_front}
     chosen = [point for point, candidate in zip(points, candidates, strict=True) if candidate.chosen]
     with quietly():
-        figure = Figure(layout="constrained")
+        figure = Figure()
         axes = figure.add_subplot(xlabel="tokens of the rules in the prompt", ylabel="validation score (%)")
         axes.plot(*zip(*chosen, strict=True), "o", color=ACCENT, fillstyle="none", markersize=12, label="chosen")
         draw_front(figure, axes, dict(enumerate(points, start=1)), front)
@@ -76,48 +76,55 @@ def draw_front(figure: "Figure", axes: "Axes", points: Mapping[int, Point], fron
 
 def study_pictures(study: "optuna.Study") -> StudyPictures:
     """Optuna's own plots of a study: its history, the importance of its parameters, and a slice for each."""
-    from optuna.visualization.matplotlib import plot_optimization_history, plot_param_importances, plot_slice
+    from optuna.visualization import matplotlib as plots
 
-    plots: dict[str, Callable[..., Any]] = {
-        "history of the trials' values": plot_optimization_history,
-        "importance of the parameters": plot_param_importances,
+    several: dict[str, Callable[..., Any]] = {
+        "history of the trials' values": plots.plot_optimization_history,
+        "importance of the parameters": plots.plot_param_importances,
+        "values by parameter": plots.plot_slice,
     }
-    for name in dict.fromkeys(name for trial in study.get_trials(deepcopy=False) for name in trial.params):
-        plots[f"values by {name}"] = partial(plot_slice, params=[name])
     pictures = StudyPictures([], [])
     with quietly():
-        for name, plot in plots.items():
-            if source := _drawn(plot, study):
-                pictures.drawn.append(Picture(source, f"Optuna's plot: {name}."))
+        for name, plot in several.items():
+            if picture := _drawn(name, plot, study):
+                pictures.drawn.append(picture)
             else:
                 pictures.left_out.append(name)
     return pictures
 
 
-def _drawn(plot: Callable[..., Any], study: "optuna.Study") -> str | None:
+def _drawn(name: str, plot: Callable[..., Any], study: "optuna.Study") -> Picture | None:
     """A plot, or None where it fails or warns: what Matplotlib warns about is no good plot."""
+    import numpy as np
     from matplotlib import pyplot
-    from matplotlib.ticker import LogLocator
 
     before = pyplot.get_fignums()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             warnings.simplefilter("error", RuntimeWarning)
-            axes = plot(study, target_name="value")
-            # Optuna draws for a wide screen, and Matplotlib labels every tick of a short logarithmic axis.
-            if axes.get_legend() is not None:
-                axes.legend(loc="best")
-            if axes.get_xscale() == "log":
-                axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-                axes.xaxis.set_minor_formatter("{x:g}")
-                axes.xaxis.set_major_formatter("{x:g}")
-            return data_uri(axes.figure)
+            several = np.ravel(plot(study, target_name="value"))  # of a slice, one for each parameter
+            for axes in several:  # Optuna draws for a wide screen
+                _fit(axes)
+            several[0].figure.suptitle("")
+            return Picture(data_uri(several[0].figure), f"Optuna's plot: {name}.", wide=len(several) > 2)
     except Exception:  # Optuna and Matplotlib have many words for trials that are too few or all the same
         return None
     finally:
         for number in set(pyplot.get_fignums()) - set(before):
             pyplot.close(number)
+
+
+def _fit(axes: "Axes") -> None:
+    """Make room: for points under a legend, and between the ticks of a short logarithmic axis, all of them labelled."""
+    from matplotlib.ticker import LogLocator
+
+    if axes.get_legend() is not None:
+        axes.legend(loc="best")
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.xaxis.set_major_formatter("{x:g}")
 
 
 @contextmanager
@@ -129,7 +136,8 @@ def quietly() -> Iterator[None]:
     verbosity, backend = optuna.logging.get_verbosity(), matplotlib.get_backend()
     with warnings.catch_warnings(action="ignore"), matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({"figure.figsize": (5.2, 3.5), "svg.hashsalt": "pld"})  # equal plots, equal ids
+        matplotlib.rcParams |= {"figure.figsize": (5.2, 3.5), "figure.constrained_layout.use": True}
+        matplotlib.rcParams["svg.hashsalt"] = "pld"  # equal plots, equal ids
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         matplotlib.use("agg")
         try:
@@ -142,5 +150,5 @@ def quietly() -> Iterator[None]:
 def data_uri(figure: "Figure") -> str:
     """A figure as an image's source."""
     content = io.BytesIO()
-    figure.savefig(content, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError, model_validator
 
@@ -25,23 +24,6 @@ class MicroRule(BaseModel, frozen=True):
     rule: RuleText
     reasoning: Text = ""
     author: Text = ""  # the person who wrote it; "" for what a model or the data's rationales say
-
-
-class RuleSetDiff(NamedTuple):
-    """What happened between two rule sets: `revised` pairs the old wording of a rule with the new one."""
-
-    added: tuple[Rule, ...]
-    removed: tuple[Rule, ...]
-    revised: tuple[tuple[Rule, Rule], ...]
-
-    def __bool__(self) -> bool:
-        return any(self)
-
-    def __str__(self) -> str:
-        lines = [f"+ {rule.id} {rule.text}" for rule in self.added]
-        lines += [f"- {rule.id} {rule.text}" for rule in self.removed]
-        lines += [f"~ {old.id} {old.text}\n  {'→':>{len(old.id)}} {new.text}" for old, new in self.revised]
-        return "\n".join(lines)
 
 
 class RuleSet(BaseModel, frozen=True):
@@ -144,15 +126,6 @@ class RuleSet(BaseModel, frozen=True):
     def __str__(self) -> str:
         """An account of every rule: where it comes from, what it is good for, and what has been done to it."""
         return "\n".join(_account(rule) for rule in self.rules) or "no rules"
-
-    def diff(self, newer: "RuleSet") -> RuleSetDiff:
-        """What leads from this rule set to a newer one, rules matched by id."""
-        old, new = ({rule.id: rule for rule in side.rules} for side in (self, newer))
-        return RuleSetDiff(
-            added=tuple(rule for id, rule in new.items() if id not in old),
-            removed=tuple(rule for id, rule in old.items() if id not in new),
-            revised=tuple((rule, new[id]) for id, rule in old.items() if id in new and new[id].text != rule.text),
-        )
 
     def write(self, path: str | Path) -> None:
         """Write the rule set as indented JSON that a person can edit."""
