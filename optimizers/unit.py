@@ -15,7 +15,7 @@ from typing import TextIO
 import dspy
 import numpy as np
 
-from pld_dspy.errors import PLDError, brief
+from pld_dspy.errors import OfNoUse, PLDError, brief
 from pld_dspy.experiment import Task
 from pld_dspy.identity import program_fingerprint
 from pld_dspy.optimizers.prompts import program_prompts
@@ -146,11 +146,13 @@ def _tested(program: dspy.Module, task: Task, num_threads: int, recorder: Record
         evaluation = Evaluator(task.metric, Runner(num_threads))(program, task.examples["test"], "Testing")
     except Exception as error:
         recorder.raise_fatal()
+        if isinstance(error, OfNoUse):
+            raise CannotRun(f"Its program failed: {error}") from error
         if isinstance(error, PLDError):
             raise
         raise CannotRun(f"Its program ended with {type(error).__name__}: {brief(error)}") from error
     recorder.raise_fatal()
-    if evaluation.errors and recorder.passing is not None:
+    if evaluation.failed and recorder.passing is not None:
         raise PLDError(f"The model {recorder.passing.model} failed while it was tested: {brief(recorder.passing)}")
     return evaluation
 

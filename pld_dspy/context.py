@@ -8,7 +8,7 @@ import dspy
 import numpy as np
 
 from pld_dspy.models.embedders import AnyEmbedder, embed
-from pld_dspy.rules import RuleSet, Step
+from pld_dspy.rules import MicroRule, RuleSet, Step
 from pld_dspy.run import Outcome, RunFolder, Runner, count_tokens
 from pld_dspy.student import Evaluation, Evaluator, Metric, Routing, instruct, route, strata_of, tasks_of
 from pld_dspy.teacher import Teacher
@@ -20,10 +20,15 @@ Rules = Mapping[str, RuleSet]  # by predictor name
 
 
 class Version(NamedTuple):
-    """A state of the rules, and its validation score; None while it is not known."""
+    """A state of the rules, and what it came to on the validation set; None while that is not known."""
 
     rules: Rules
-    score: float | None = None
+    validation: Evaluation | None = None
+
+    @property
+    def score(self) -> float | None:
+        """Mean validation score."""
+        return None if self.validation is None else self.validation.score
 
 
 class Context(Protocol):
@@ -65,8 +70,18 @@ class Context(Protocol):
     def score(self, program: dspy.Module, examples: Sequence[dspy.Example], purpose: str) -> Evaluation:
         """Score a program, each wording on each example once; raises `BudgetSpent`."""
 
-    def ask(self, role: str, question: Callable[[T], R], items: Sequence[T], purpose: str) -> list[Outcome[R]]:
-        """Call a function on many items side by side; its calls go to the model of the role and count as its calls."""
+    def ask(
+        self,
+        role: str,
+        question: Callable[[T], R],
+        items: Sequence[T],
+        purpose: str,
+        id_of: Callable[[T], str] = lambda item: "",
+    ) -> list[Outcome[R]]:
+        """Call a function on many items side by side; its calls go to the model of the role and count as its calls.
+
+        `id_of` is what the record of failures calls an item, as the id of an example.
+        """
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Texts as unit vectors, n x d."""
@@ -104,6 +119,8 @@ class Compile(Context):
     def __post_init__(self) -> None:
         self.strata = strata_of(self.student, self.trainset)
         self.display_progress = self.runner.display_progress
+        # A run that is taken up again may only have questions left whose replies are of no use.
+        self.runner.replies["teacher", True] += len(self.folder.lines("micro_rules.jsonl", MicroRule))
         self._evaluate = Evaluator(self.metric, self.runner, self.folder)
 
     def build(self, rules: Rules, budgets: int = 1) -> dspy.Module:
@@ -125,10 +142,17 @@ class Compile(Context):
     def score(self, program: dspy.Module, examples: Sequence[dspy.Example], purpose: str) -> Evaluation:
         return self._evaluate(program, examples, purpose)
 
-    def ask(self, role: str, question: Callable[[T], R], items: Sequence[T], purpose: str) -> list[Outcome[R]]:
+    def ask(
+        self,
+        role: str,
+        question: Callable[[T], R],
+        items: Sequence[T],
+        purpose: str,
+        id_of: Callable[[T], str] = lambda item: "",
+    ) -> list[Outcome[R]]:
         model = {"lm": self.teacher_lm} if role == "teacher" else {}
-        with dspy.context(**model, usage_tracker=self.runner.meter(role)):
-            return self.runner.map(question, items, purpose)
+        with dspy.context(**model):
+            return self.runner.map(role, question, items, purpose, id_of)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         return embed(list(texts), self.embedder)
@@ -148,7 +172,7 @@ class Compile(Context):
     def budget_used(self) -> float:
         return self.runner.share_used()
 
-    def validate_last(self) -> None:
-        """Score the last version, which a gate that does not look at scores has left without one."""
-        rules = self.versions[-1].rules
-        self.versions[-1] = Version(rules, self.score(self.build(rules), self.valset, "Validating").score)
+    def validate(self, place: int) -> None:
+        """Score a version again: one that has no score yet, or some examples without a reply."""
+        rules = self.versions[place].rules
+        self.versions[place] = Version(rules, self.score(self.build(rules), self.valset, "Validating"))

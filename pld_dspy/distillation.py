@@ -7,9 +7,11 @@ import dspy
 
 from pld_dspy.clustering import Clustering
 from pld_dspy.context import Compile, Version
+from pld_dspy.errors import OfNoUse
 from pld_dspy.rules import RuleSet, Step
-from pld_dspy.run import Usage
-from pld_dspy.student import Coverage, coverage
+from pld_dspy.run import FEW, Failures, Usage, grouped
+from pld_dspy.statistics import common_means
+from pld_dspy.student import Coverage, Evaluation, coverage
 from pld_dspy.synthesis import Candidate
 
 
@@ -17,7 +19,7 @@ from pld_dspy.synthesis import Candidate
 class Findings:
     """What the phases have come to so far; a budget may end them anywhere."""
 
-    student_score: float | None = None  # of the student as it came, on validation
+    student: Evaluation | None = None  # of the student as it came, on validation
     clusterings: dict[str, Clustering] = field(default_factory=dict)  # by predictor name
     candidates: list[Candidate] = field(default_factory=list)  # the clusterings whose rules were validated
 
@@ -33,10 +35,24 @@ class Distillation:
     validation: Mapping[str, float]  # score of the student as it came, with the clustered rules, and as returned
     usage: Mapping[str, Usage]  # by role, teacher and student
     budget_spent: bool
+    failures: Sequence[Failures]  # what came to nothing, also when it was asked again
     models: Mapping[str, str]  # by role
     clusterings: Mapping[str, Clustering]  # what the search found, by predictor name
     candidates: Sequence[Candidate]  # the clusterings whose rules were validated
     coverage: Coverage  # of the training examples by the rules in the prompt
+
+
+def preflight(context: Compile) -> None:
+    """Ask the student one question before anything else is paid, and a few if its reply is of no use.
+
+    Raises:
+        PLDError: it gives no reply, or none of its replies can be used, and why.
+        BudgetSpent: there is no call left.
+    """
+    if context.score(context.student, context.valset[:1], "Asking a first question").errors:
+        several = context.score(context.student, context.valset[:FEW], "Asking first questions").items
+        if all(item.error for item in several):
+            raise OfNoUse(f"Not one of the student's first answers is of use: {several[0].error}")
 
 
 def finish(context: Compile, findings: Findings, last: bool) -> dspy.Module:
@@ -51,11 +67,12 @@ def finish(context: Compile, findings: Findings, last: bool) -> dspy.Module:
         The program, with a `Distillation` as its `.pld`; the run folder holds both.
     """
     spent = context.runner.spent
-    version, returned = best_version(findings.student_score, context.versions, last)
+    version, returned = best_version(findings.student, context.versions, last)
     if spent:
         returned += " The budget ended the compile before it was through."
     clustered = next((candidate.score for candidate in findings.candidates if candidate.chosen), None)
-    stages = {"student": findings.student_score, "clustered": clustered, "compiled": version.score}
+    student_score = findings.student.score if findings.student else None
+    stages = {"student": student_score, "clustered": clustered, "compiled": version.score}
     in_prompt = context.in_prompt(version.rules)
     program = context.build(version.rules)
     program._compiled = True
@@ -67,6 +84,7 @@ def finish(context: Compile, findings: Findings, last: bool) -> dspy.Module:
         validation={stage: score for stage, score in stages.items() if score is not None},
         usage={role: context.runner.meter(role).total() for role in ("teacher", "student")},
         budget_spent=spent,
+        failures=grouped(context.runner.failures),
         models={
             "teacher": context.teacher_lm.model if context.teacher else "no model",
             "student": context.student_lm.model,
@@ -81,14 +99,27 @@ def finish(context: Compile, findings: Findings, last: bool) -> dspy.Module:
     return program
 
 
-def best_version(student: float | None, versions: Sequence[Version], last: bool = False) -> tuple[Version, str]:
+def ask_again(context: Compile, findings: Findings) -> None:
+    """Ask validation questions again that got no reply, before the versions of the rules are compared.
+
+    Raises:
+        BudgetSpent: there are calls left for some of them only.
+    """
+    if findings.student and findings.student.failed:
+        findings.student = context.score(context.student, context.valset, "Asking again")
+    for place, version in enumerate(context.versions):
+        if version.validation and version.validation.failed:
+            context.validate(place)
+
+
+def best_version(student: Evaluation | None, versions: Sequence[Version], last: bool = False) -> tuple[Version, str]:
     """What a compile returns: of the student as it came and all validated versions, the one with the best score.
 
     Of versions with equal scores it is the latest, which has most repairs. Rules have to beat the student as it came,
-    since they cost tokens with every question.
+    since they cost tokens with every question. Questions to which one of them got no reply count for none.
 
     Args:
-        student: validation score of the student as it came.
+        student: validation of the student as it came.
         versions: the clustered rules and what was accepted since, in this order.
         last: return the last version whatever its score.
 
@@ -98,15 +129,16 @@ def best_version(student: float | None, versions: Sequence[Version], last: bool 
     if last and versions:
         return versions[-1], f"The last of {len(versions)} versions of the rules is returned, as the gate is off."
     as_it_came = Version({name: RuleSet() for version in versions[:1] for name in version.rules}, student)
-    known = [(version.score, number) for number, version in enumerate(versions) if version.score is not None]
-    score, number = max(known, default=(0.0, -1))
+    known = {number: version.validation for number, version in enumerate(versions) if version.validation is not None}
     if not known or student is None:
         return as_it_came, "No rules were validated: the student is returned as it came."
-    if score <= student:
+    without, *scores = common_means([student.scores, *(validation.scores for validation in known.values())])
+    score, number = max(zip(scores, known, strict=True))
+    if score <= without:
         return (
             as_it_came,
             f"No rules scored better on the validation set than the student as it came ({score:.1%} at best against "
-            f"{student:.1%}): it is returned as it came.",
+            f"{without:.1%}): it is returned as it came.",
         )
     which = "The clustered rules are" if number == 0 else f"Version {number} of the rules (rules/{number:03d}.json) is"
-    return versions[number], f"{which} returned: best on the validation set, {score:.1%} against {student:.1%} without."
+    return versions[number], f"{which} returned: best on the validation set, {score:.1%} against {without:.1%} without."

@@ -5,6 +5,14 @@ class PLDError(ValueError):
     """Bad input or a model that cannot be used: one sentence that says what, where and what to do."""
 
 
+class ExampleError(PLDError):
+    """What is wrong with one example only: the others may go on."""
+
+
+class OfNoUse(PLDError):
+    """A model answers, but nothing can be made of its answers."""
+
+
 def brief(error: object, limit: int = 200) -> str:
     """An error, or another text, on one line of at most so many characters."""
     text = " ".join(str(error).split())

@@ -40,8 +40,8 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int = 0) -> C
     (Fisher's; exact for few examples, else by resampling).
 
     Args:
-        before: n scores.
-        after: n scores of the same examples.
+        before: n scores; NaN where there is none.
+        after: n scores of the same examples. Those that have none on either side are left out of both.
         seed: of the resampling.
 
     Returns:
@@ -52,7 +52,9 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int = 0) -> C
     """
     from scipy import stats
 
-    differences = np.subtract(after, before, dtype=float)
+    pairs = np.array([before, after], dtype=float)
+    before, after = pairs[:, ~np.isnan(pairs).any(axis=0)]
+    differences = after - before
     differences[np.abs(differences) < 1e-9] = 0.0
     fixed, broken = int((differences > 0).sum()), int((differences < 0).sum())
     changed = differences[differences != 0]
@@ -66,10 +68,20 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int = 0) -> C
             (changed,), np.mean, permutation_type="samples", n_resamples=FLIPS, vectorized=True, rng=rng
         )
         p_value = float(test.pvalue)
-    means = (math.fsum(scores) / len(scores) for scores in (before, after))
-    return Comparison(
-        n=len(differences), before=next(means), after=next(means), fixed=fixed, broken=broken, p_value=p_value
-    )
+    means = [math.fsum(scores) / max(len(scores), 1) for scores in (before, after)]
+    return Comparison(n=len(differences), before=means[0], after=means[1], fixed=fixed, broken=broken, p_value=p_value)
+
+
+def common_means(scores: Sequence[Sequence[float]]) -> list[float]:
+    """The mean of each of m rows of n scores, over the columns in which none is NaN; if there are such columns.
+
+    >>> common_means([[1, 0, 1], [1, math.nan, 0]])
+    [1.0, 0.5]
+    """
+    rows = np.array(scores, dtype=float)
+    common = ~np.isnan(rows).any(axis=0)
+    kept = [row[common if common.any() else ~np.isnan(row)] for row in rows]
+    return [math.fsum(row) / len(row) for row in kept]
 
 
 def bootstrap_interval(column: Sequence[float] | np.ndarray) -> tuple[float, float] | None:

@@ -11,14 +11,13 @@ from dspy.teleprompt import Teleprompter
 
 from pld_dspy.clustering import Clusterer, cluster, clusterer_identity, clusterer_of
 from pld_dspy.context import Compile
-from pld_dspy.distillation import Findings, finish
+from pld_dspy.distillation import Findings, ask_again, finish, preflight
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.extraction import Rationales, Source, extract, sources_of
 from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
-from pld_dspy.models import described, simulated
-from pld_dspy.models.embedders import AnyEmbedder, check, described_embedder, tfidf
-from pld_dspy.models.sentence_embedder import SentenceEmbedder
+from pld_dspy.models import described
+from pld_dspy.models.embedders import AnyEmbedder, check, default_embedder, described_embedder
 from pld_dspy.resolution import Resolution, gate_of, resolve
 from pld_dspy.run import Budget, BudgetSpent, Limits, RunFolder, Runner, price
 from pld_dspy.run.budgets import Auto
@@ -123,13 +122,15 @@ class PLDTeleprompter(Teleprompter):
         context, sources, predictors, clusterer, limits, how = self._prepared(student, trainset, valset, teacher)
         findings, validates = Findings(), gate_of(how.gate).validates
         try:
-            findings.student_score = context.score(student, context.valset, "Validating the student").score
+            preflight(context)
             micro_rules = extract(context, sources, predictors)
+            findings.student = context.score(student, context.valset, "Validating the student")
             findings.clusterings = cluster(context, micro_rules, clusterer)
             findings.candidates = unite(context, micro_rules, findings.clusterings, limits.num_candidates)
             resolve(context, context.versions[-1].rules, limits.max_iterations, how)
             if not validates:
-                context.validate_last()
+                context.validate(-1)
+            ask_again(context, findings)
         except BudgetSpent:
             pass  # what there is so far is returned
         except BaseException as error:
@@ -182,7 +183,7 @@ class PLDTeleprompter(Teleprompter):
         for lm in (student_lm, teacher_lm):
             if limits.max_cost is not None and price(lm.model, 1, 1) is None:
                 raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
-        embedder = self.embedder or (tfidf if simulated(teacher_lm.model) else SentenceEmbedder())
+        embedder = self.embedder or default_embedder(teacher_lm.model)
         check(embedder)
         metric = self.metric or metric_of(student)
         configuration = {
@@ -209,6 +210,7 @@ class PLDTeleprompter(Teleprompter):
             limits.max_lm_calls,
             limits.max_cost,
             self.display_progress,
+            limits.max_failed,
             earlier=folder.state.usage,
             ended=folder.state.status in ENDED,
         )

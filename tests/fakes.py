@@ -60,7 +60,7 @@ class FakeContext(Context):
         ]
         return Evaluation(items=items)
 
-    def ask(self, role, question, items, purpose):
+    def ask(self, role, question, items, purpose, id_of=None):
         def outcome(item):
             try:
                 return Outcome(question(item))

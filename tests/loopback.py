@@ -1,6 +1,7 @@
 """OpenAI-compatible servers on loopback."""
 
 import contextlib
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ def served(answer: Callable[[dict], tuple[int, dict]]) -> Iterator[tuple[str, li
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or every reply waits 40 ms for an acknowledgement
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -42,11 +44,18 @@ def served(answer: Callable[[dict], tuple[int, dict]]) -> Iterator[tuple[str, li
         server.server_close()
 
 
-def openai_server(logprobs: dict | None = None) -> contextlib.AbstractContextManager[tuple[str, list[dict]]]:
-    """A chat model whose answers come from the simulator. Every answer has the given `logprobs`."""
-    engine = rehearsal_lm().engine
+def openai_server(
+    logprobs: dict | None = None, refused: Callable[[int], int | None] = lambda number: None
+) -> contextlib.AbstractContextManager[tuple[str, list[dict]]]:
+    """A chat model whose answers come from the simulator. Every answer has the given `logprobs`.
+
+    `refused` gives the status with which a request is refused, by its number from 0 on; None where it is answered.
+    """
+    engine, numbers = rehearsal_lm().engine, itertools.count()
 
     def answer(body: dict) -> tuple[int, dict]:
+        if (status := refused(next(numbers))) is not None:
+            return status, {"error": {"message": f"it is {status}"}}
         response = engine.complete(request_from_openai_chat(body))
         message = {"role": "assistant", "content": response.text}
         return 200, {

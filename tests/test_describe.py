@@ -146,8 +146,7 @@ def test_a_vision_model_gets_the_picture_and_its_calls_are_counted(tmp_path):
     assert all("cannot see it" in prompt.system for prompt in lm.engine.prompts)
     assert all(prompt.outputs == ["description"] for prompt in lm.engine.prompts)
     assert {line["by"] for line in lines(tmp_path / "figures.jsonl")} == {"scripted"}
-    assert describe.meter.total() == runner.meter("describer").total()
-    assert (describe.meter.total().calls, runner.meter("student").total().calls) == (2, 0)
+    assert (runner.meter("describer").total().calls, runner.meter("student").total().calls) == (2, 0)
     Describer(described_by(lm), tmp_path / "elsewhere.jsonl", Runner(1))([square(6)])
     assert len(lm.engine.prompts) == 3
     assert len(GLOBAL_HISTORY) == remembered, "DSPy keeps the pictures in memory"
@@ -155,10 +154,10 @@ def test_a_vision_model_gets_the_picture_and_its_calls_are_counted(tmp_path):
 
 @pytest.mark.parametrize("failure", [InvalidRequestError("refused"), {"description": " \n"}, "no field at all"])
 def test_a_failure_names_its_count_and_the_same_call_goes_on(tmp_path, failure):
-    failing = True
+    failing, bad = True, (4,) if isinstance(failure, Exception) else (3, 4)
 
     def script(prompt):
-        if failing and prompt.figures[0].width in (3, 4):
+        if failing and prompt.figures[0].width in bad:
             if isinstance(failure, Exception):
                 raise failure
             return failure
@@ -166,13 +165,15 @@ def test_a_failure_names_its_count_and_the_same_call_goes_on(tmp_path, failure):
 
     lm, path, sides = scripted(script), tmp_path / "figures.jsonl", (2, 3, 4, 5)
     figures = [square(n) for n in sides]
-    with pytest.raises(PLDError, match=r"2 of 4 figures .*scripted.*(refused|empty|no field at all).*figures\.jsonl"):
+    with pytest.raises(
+        PLDError, match=rf"{len(bad)} of 4 figures .*scripted.*(refused|empty|no field at all).*figures\.jsonl"
+    ):
         Describer(described_by(lm), path, Runner(1))(figures)
-    assert [line["text"] for line in lines(path)] == ["a square of 2", "a square of 5"]
+    assert [line["text"] for line in lines(path)] == [f"a square of {n}" for n in sides if n not in bad]
     failing = False
     lm.engine.prompts.clear()
     assert Describer(described_by(lm), path, Runner(1))(figures) == [f"a square of {n}" for n in sides]
-    assert [prompt.figures[0].width for prompt in lm.engine.prompts] == [3, 4]
+    assert [prompt.figures[0].width for prompt in lm.engine.prompts] == [*bad]
 
 
 def test_a_model_that_does_not_answer_is_not_asked_on(tmp_path):
@@ -184,7 +185,7 @@ def test_a_model_that_does_not_answer_is_not_asked_on(tmp_path):
     lm, path = scripted(script), tmp_path / "figures.jsonl"
     with pytest.raises(PLDError, match=r"The model scripted does not answer: .*bad key"):
         Describer(described_by(lm), path, Runner(1))([square(n) for n in (2, 3, 4, 5)])
-    assert len(lm.engine.prompts) == 2
+    assert len(lm.engine.prompts) == 3, "one refusal might be a slip"
     assert [line["text"] for line in lines(path)] == ["a square of 2"]
 
 

@@ -1,6 +1,6 @@
 import dspy
 import pytest
-from dspy.lm15 import ContextLengthError
+from dspy.lm15 import ContextLengthError, RateLimitError, ServerError
 from scripted import examples, scripted
 
 from pld_dspy.errors import PLDError
@@ -71,6 +71,84 @@ def test_a_metric_that_raises_is_named_with_the_example():
 
     with dspy.context(lm=scripted(yes_below(9))), pytest.raises(PLDError, match="metric broken failed on example q"):
         Evaluator(broken, Runner(2))(STUDENT, examples(3), "scoring")
+
+
+class Counting(dspy.Module):
+    """A program that works with its predictor's answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.predict = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        return dspy.Prediction(answer="yes" if int(self.predict(question=question).answer) else "no")
+
+
+def test_an_answer_that_the_program_or_the_metric_cannot_work_with_scores_nothing_and_the_others_go_on():
+    def script(prompt):
+        return {"answer": "one" if "Is 2 " in prompt.fields["question"] else "1"}
+
+    runner = Runner(2)
+    with dspy.context(lm=scripted(script)):
+        found = Evaluator(exact_match(STUDENT), runner)(Counting(), examples(4), "scoring")
+    assert found.scores == [1, 1, 0, 1]
+    assert found.items[2].error.startswith("ValueError: invalid literal for int")
+    assert [(failure.kind, failure.item) for failure in runner.failures] == [("no use", "q2")]
+
+    def numbers(example, prediction):
+        return int(prediction.answer)
+
+    with dspy.context(lm=scripted(script)):
+        found = Evaluator(numbers, Runner(2))(STUDENT, examples(4), "scoring")
+    assert found.scores == [1, 1, 0, 1]
+    assert "metric numbers failed on example q2" in found.items[2].error
+
+
+def test_what_gets_no_reply_has_no_score_and_is_asked_again_the_next_time(tmp_path):
+    busy = {"q": True}
+
+    def script(prompt):
+        if busy["q"] and "Is 1 " in prompt.fields["question"]:
+            raise RateLimitError("slow down")
+        return {"answer": "yes"}
+
+    lm, runner = scripted(script), Runner(1)
+    evaluate = Evaluator(exact_match(STUDENT), runner, RunFolder(tmp_path))
+    with dspy.context(lm=lm):
+        found = evaluate(STUDENT, examples(3), "scoring")
+        assert [item.score for item in found.items] == [1, None, 1]
+        assert (found.score, found.failed, found.errors) == (1, 1, 0)
+        assert [item.example for item in kept(tmp_path)] == ["q0", "q2"]
+        busy["q"] = False
+        assert evaluate(STUDENT, examples(3), "scoring").scores == [1, 1, 1]
+    assert len(lm.engine.prompts) == 2 + 3 + 1, "three times while it was busy"
+
+
+def test_a_metric_whose_judge_is_busy_once_is_asked_again():
+    judge, turns = dspy.Predict("answer -> verdict"), []
+
+    def script(prompt):
+        if "verdict" in prompt.outputs:
+            turns.append(prompt)
+            if len(turns) == 2:
+                raise ServerError("busy")
+            return {"verdict": "good"}
+        return {"answer": "yes"}
+
+    def judged(example, prediction):
+        return judge(answer=prediction.answer).verdict == "good"
+
+    with dspy.context(lm=scripted(script)):
+        found = Evaluator(judged, Runner(1))(STUDENT, examples(3), "scoring")
+    assert found.scores == [1, 1, 1]
+
+
+def test_a_model_without_any_reply_is_no_result():
+    def script(prompt):
+        raise RateLimitError("slow down")
+
+    with dspy.context(lm=scripted(script)), pytest.raises(PLDError, match=r"no reply to 1 questions: .*slow down"):
+        Evaluator(exact_match(STUDENT), Runner(1))(STUDENT, examples(1), "scoring")
 
 
 def test_half_an_evaluation_is_none_but_its_scores_are_kept(tmp_path):

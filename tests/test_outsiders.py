@@ -136,8 +136,8 @@ def test_a_version_has_its_score_on_the_whole_validation_set_whatever_the_gate_l
     context = world()
     context.scores = lambda program, example: says_yes(program, example) and example.id == "v1"
     resolve(context, RULES, 1, Resolution(gate=Shy(), proposers=[Insisting], prune=False))
-    [(_, score)] = context.versions
-    assert score == 0.5, "the gate saw v1 only"
+    [version] = context.versions
+    assert version.score == 0.5, "the gate saw v1 only"
 
 
 def test_a_gate_that_an_installed_package_registers_goes_by_its_name(registered):

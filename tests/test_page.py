@@ -20,7 +20,7 @@ from pld_dspy.report.tables import SIMULATED
 from pld_dspy.rules import Rule, RuleSet, RuleUse
 from pld_dspy.rules.edits import AppliedEdit, Edit
 from pld_dspy.rules.steps import Step, Verdict
-from pld_dspy.run import RunFolder, Usage
+from pld_dspy.run import Failures, RunFolder, Usage
 from pld_dspy.statistics import compare
 from pld_dspy.student.coverage import Coverage, Share
 from pld_dspy.synthesis.candidates import Candidate, settle
@@ -80,6 +80,9 @@ CANDIDATES = settle(
         Candidate(clusterings={"answer": "2 clusters"}, rules={"answer": RULES}, prompt_tokens=400, score=0.5),
     ]
 )
+FAILURES = Failures(
+    role="student", purpose=f"Validating {SCRIPT}", kind="no reply", n=12, ids=[f"q{SCRIPT}"], reason=f"busy {SCRIPT}"
+)
 MODELS = {"teacher": "openai/large", "student": f"small{SCRIPT}"}
 
 
@@ -92,6 +95,7 @@ def distillation(**changes):
         "validation": {"student": 0.25, "clustered": 0.5, "compiled": 0.75},
         "usage": {"teacher": Usage(calls=12, prompt_tokens=3456, cost_usd=1.5), "student": Usage(calls=7)},
         "budget_spent": False,
+        "failures": [FAILURES],
         "models": MODELS,
         "clusterings": {},
         "candidates": CANDIDATES,
@@ -107,6 +111,7 @@ NOTHING = {
     "validation": {},
     "usage": {},
     "budget_spent": True,
+    "failures": [],
     "candidates": [],
     "coverage": Coverage(n=0, covered=0),
 }
@@ -130,6 +135,7 @@ def summary():
         validation={},
         rules=3,
         prompt_tokens=BeforeAfter(baseline=100, compiled=200),
+        failures=[FAILURES],
         usage={"teacher": Usage(), "student": Usage(), "describer": Usage(calls=99)},
         seconds=1,
         log_dir="runs/first",
@@ -170,7 +176,7 @@ def words(html):
 
 def test_needs_no_network_and_no_script(drawn):
     assert "<script" not in drawn
-    assert drawn.count("&lt;script&gt;") >= 9, "escaped wherever data is shown"
+    assert drawn.count("&lt;script&gt;") >= 12, "escaped wherever data is shown"
     assert not re.search(r"https?:|//[a-z]|<link|@import|<iframe", drawn.replace("image/svg+xml", ""))
     sources = re.findall(r'(?:src|href)="([^"]{30})', drawn)
     assert len(sources) == len(re.findall(r"src=|href=", drawn)) >= 4  # three plots of the study, one of the candidates
@@ -234,6 +240,12 @@ def test_candidates_edits_and_usage():
     assert "Why: because" in text
     assert "describer 99 0 0 no price known" in text
     assert "teacher 12 3,456 0 1.50" in words(page())
+
+
+def test_what_failed_is_named_with_its_step_count_and_reason():
+    for text in (words(page()), words(page(summary()))):
+        assert re.search(r"What failed .* Validating .* student no reply 12 q.*, … busy", text)
+    assert "What failed" not in words(page(**NOTHING))
 
 
 def test_with_nothing_to_show():

@@ -231,7 +231,7 @@ def test_copies_share_the_model_and_states_do_not_hold_it(sees):
 def test_a_model_that_cannot_be_loaded_stops_a_run_at_once(folders, folder):
     lm = dspy.LM("hf:tiny", engine=TransformersEngine(str(folders / folder)), cache=False)
     with pytest.raises(PLDError, match="does not answer"):
-        Runner(num_threads=1).map(lm, ["a", "b"], "asking")
+        Runner(num_threads=1).map("student", lm, ["a", "b"], "asking")
     with pytest.raises(LMConfigurationError, match=f"{folder}' cannot be loaded .name a saved model's folder or"):
         lm("again")
 

@@ -18,7 +18,7 @@ from pld_dspy.report import tables, write_page
 from pld_dspy.resolution import Resolution
 from pld_dspy.resolution.proposers import PROPOSERS
 from pld_dspy.rules.edits import operation_of
-from pld_dspy.run import Budget, RunFolder
+from pld_dspy.run import MAX_FAILED, Budget, RunFolder
 from pld_dspy.settings import parse_settings
 from pld_dspy.teacher import Teacher
 from pld_dspy.teleprompter import NO_MODEL, PLDTeleprompter
@@ -37,12 +37,13 @@ def compile_(
     cluster_setting: opt.ClusterSettings = None, gate: opt.GateName = "positive", proposer: opt.Proposers = None,
     operation: opt.Operations = None, ask_rule: opt.AskRule = False, prune: opt.Prune = True,
     auto: opt.AutoName = None, max_iterations: opt.MaxIterations = None, num_candidates: opt.NumCandidates = None,
-    max_lm_calls: opt.MaxCalls = None, max_cost: opt.MaxCost = None, num_threads: opt.Threads = 8,
+    max_lm_calls: opt.MaxCalls = None, max_cost: opt.MaxCost = None,
+    max_failed: opt.MaxFailed = MAX_FAILED, num_threads: opt.Threads = 8,
     log_dir: opt.RunFolder = None, dry_run: opt.DryRun = False, json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Compile a student and score it on test questions before and after."""
     folder = log_dir or Path("runs") / f"{program}-{datetime.now():%Y%m%d-%H%M%S}"
-    budget = Budget(auto, max_iterations, num_candidates, max_lm_calls, max_cost)
+    budget = Budget(auto, max_iterations, num_candidates, max_lm_calls, max_cost, max_failed)
     how = Resolution(gate, [*PROPOSERS, *(proposer or ())], ask_rule=ask_rule, prune=prune)
     sources: list[str | Source] = [] if expert_rules is None else [People(expert_rules)]
     if teacher != "none":

@@ -10,6 +10,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # prices from the
 import typer
 
 from pld_dspy.cli.compile import compile_, demo
+from pld_dspy.cli.doctor import doctor
 from pld_dspy.cli.evaluate import evaluate
 from pld_dspy.errors import PLDError
 from pld_dspy.plugins import installed
@@ -17,6 +18,7 @@ from pld_dspy.plugins import installed
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("compile")(compile_)
 app.command()(evaluate)
+app.command()(doctor)
 app.command()(demo)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C

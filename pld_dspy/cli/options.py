@@ -55,6 +55,9 @@ MaxIterations = Annotated[int | None, Option(min=0, help="Rounds of conflict res
 NumCandidates = Annotated[int | None, Option(min=1, max=3, help="Clusterings that are tried on validation; 3.")]
 MaxCalls = Annotated[int | None, Option(min=1, help="After so many calls, no more are started.")]
 MaxCost = Annotated[float | None, Option(min=0, help="US dollars that compiling may cost.")]
+MaxFailed = Annotated[float, Option(
+    min=0, max=1, help="Share of a step's requests that may stay without a reply; with more, the run stops."
+)]  # fmt: skip
 DryRun = Annotated[bool, Option(help="Say what it would take at most, and call no model.")]
 RunFolder = Annotated[Path | None, Option(help="The run folder; the same command again goes on in it.")]
 Threads = Annotated[int, Option(min=1, help="Model calls side by side.")]

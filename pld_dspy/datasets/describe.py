@@ -44,11 +44,10 @@ class Describer:
     """Describes figures, and keeps every description as soon as it is there: the same picture is never asked twice.
 
     `write` describes a picture, from many threads; its `__name__` tells its descriptions from another's. `path` is the
-    JSONL file of `Description`s. The runner makes the calls: they count as its teacher's, and by themselves in `meter`.
+    JSONL file of `Description`s. The runner makes the calls, which count as its describer's.
     """
 
     def __init__(self, write: Write, path: str | Path, runner: Runner) -> None:
-        self.meter = runner.meter("describer").child()
         self._write, self._path, self._runner, self._lock = write, Path(path), runner, threading.Lock()
         self._by: str = getattr(write, "__name__", type(write).__name__)
         lines = read_lines(self._path, Description)
@@ -59,9 +58,7 @@ class Describer:
         with ThreadPoolExecutor() as pool:  # a figure may have to read and encode its picture
             pictures = list(pool.map(lambda figure: hashlib.sha256(data_uri(figure).encode()).hexdigest(), figures))
         new = {picture: figure for picture, figure in zip(pictures, figures, strict=True) if picture not in self._known}
-        # DSPy's history would hold every picture in memory.
-        with dspy.context(usage_tracker=self.meter, disable_history=True):
-            outcomes = self._runner.map(self._describe, list(new.items()), "Describing figures")
+        outcomes = self._runner.map("describer", self._describe, list(new.items()), "Describing figures")
         if problems := [problem for outcome in outcomes if (problem := outcome.error or outcome.value)]:
             raise PLDError(
                 f"{len(problems)} of {len(new)} figures have no description by {self._by}; the first: {problems[0]}. "

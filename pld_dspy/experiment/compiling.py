@@ -15,7 +15,7 @@ from pld_dspy.datasets import BadImage, load
 from pld_dspy.errors import PLDError
 from pld_dspy.models.embedders import Embedder
 from pld_dspy.plugins import named
-from pld_dspy.run import RunFolder, Runner, Usage
+from pld_dspy.run import Failures, RunFolder, Runner, Usage, grouped
 from pld_dspy.student import Coverage, Evaluator, Metric, metric_of
 from pld_dspy.student.routing import routed_by_state
 from pld_dspy.teacher import Teacher
@@ -62,6 +62,7 @@ class Summary(BaseModel):
     returned: str  # which program came back, and why
     coverage: Coverage  # of the training examples by the rules in the prompt
     prompt_tokens: BeforeAfter  # mean input of a question
+    failures: list[Failures]  # what came to nothing, also when it was asked again
     usage: dict[str, Usage]  # by role
     seconds: float
     log_dir: str
@@ -179,6 +180,7 @@ def compile_task(
         rules=sum(len(rules) for rules in distillation.in_prompt.values()),
         score=BeforeAfter(baseline=before.score, compiled=after.score),
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
+        failures=[*distillation.failures, *grouped(runner.failures)],
         usage={role: runner.meter(role).total() for role in ("teacher", "student")} | task.usage,
         seconds=round(time.monotonic() - start, 1), log_dir=str(folder.path),
     )  # fmt: skip

@@ -15,8 +15,8 @@ from pld_dspy.identity import data_fingerprint, program_fingerprint
 from pld_dspy.metrics import L3Score, Measure, MeasureScores
 from pld_dspy.metrics.breakdown import Breakdown, break_down
 from pld_dspy.models import described
-from pld_dspy.run import RunFolder, Runner, Usage
-from pld_dspy.student import Evaluation, Evaluator
+from pld_dspy.run import Failures, RunFolder, Runner, Usage, grouped
+from pld_dspy.student import Evaluator, Scored
 
 
 class Scores(BaseModel):
@@ -30,7 +30,8 @@ class Scores(BaseModel):
     n: int
     skipped: int  # examples that were left out for a bad image
     score: float  # a fraction
-    errors: int  # questions without a readable answer
+    errors: int  # questions whose reply could not be used, which scores 0
+    failures: list[Failures]  # those, and questions without a reply, which count for nothing
     prompt_tokens: float | None  # mean input of a question
     breakdown: Breakdown | None  # of programs that have one, and of measures
     judge: str | None  # of the L3Score
@@ -70,11 +71,13 @@ def score(
     try:
         with dspy.context(lm=student_lm):
             evaluation = Evaluator(task.metric, runner, run)(task.program, examples, f"Scoring {split}")
-        answers = [item.outputs.get("answer") for item in evaluation.items]
+        answered = [place for place, item in enumerate(evaluation.items) if item.score is not None]
+        examples, items = [examples[place] for place in answered], [evaluation.items[place] for place in answered]
+        answers = [item.outputs.get("answer") for item in items]
         measured = {measure.heading: measure.score(examples, answers, runner) for measure in measures}
     finally:
         run.status("interrupted", runner.usage())  # until the end below
-    breakdown = _breakdown(task.program, examples, evaluation, measured)
+    breakdown = _breakdown(task.program, examples, items, measured)
     judge = next((measure.judge.model for measure in measures if isinstance(measure, L3Score)), None)
     used = {role: runner.meter(role).total(judge if role == "judge" else None) for role in runner.usage()}
     scores = Scores(
@@ -83,10 +86,11 @@ def score(
         modality=task.modality,
         model=student_lm.model,
         split=split,
-        n=len(evaluation.items),
+        n=len(items),
         skipped=len(task.skipped),
         score=evaluation.score,
         errors=evaluation.errors,
+        failures=grouped(runner.failures),
         prompt_tokens=evaluation.prompt_tokens,
         breakdown=breakdown,
         judge=judge,
@@ -121,14 +125,14 @@ def _by_question(breakdown: Breakdown) -> list[dict[str, float]]:
 
 
 def _breakdown(
-    program: dspy.Module, examples: Sequence[dspy.Example], evaluation: Evaluation, measured: dict[str, MeasureScores]
+    program: dspy.Module, examples: Sequence[dspy.Example], items: Sequence[Scored], measured: dict[str, MeasureScores]
 ) -> Breakdown | None:
     """The program's table with the measures; without one, a table of all questions if something was measured."""
     columns = {heading: scores.examples for heading, scores in measured.items()}
     if hasattr(program, "breakdown"):
-        breakdown = program.breakdown(examples, evaluation.items, columns)
+        breakdown = program.breakdown(examples, items, columns)
     elif columns:
-        score = [item.score for item in evaluation.items]
+        score = [item.score or 0.0 for item in items]
         breakdown = break_down([], [()] * len(examples), {"score": score, **columns})
     else:
         return None

@@ -182,7 +182,7 @@ def ask_for_rules(
 
     known = {(rule.predictor, rule.example): rule for rule in context.folder.lines("micro_rules.jsonl", MicroRule)}
     new = [lesson for lesson in lessons if (lesson.predictor, lesson.id) not in known]
-    outcomes = context.ask("teacher", ask, new, "Extracting rules")
+    outcomes = context.ask("teacher", ask, new, "Extracting rules", id_of=lambda lesson: lesson.id)
     rules = [outcome.value for outcome in outcomes if isinstance(outcome.value, MicroRule)]
     problems = [outcome.error or outcome.value for outcome in outcomes]
     if problems and not rules and NOT_RUN not in problems:

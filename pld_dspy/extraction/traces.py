@@ -39,6 +39,6 @@ def passed_traces(context: Context) -> dict[str, dict[str, Turn]]:
         known = [(names[id(part)], inputs, outputs) for part, inputs, outputs in trace if id(part) in names]
         return {name: Turn(dict(inputs), dict(outputs.items())) for name, inputs, outputs in known}
 
-    outcomes = context.ask("teacher", run, list(context.trainset), "Tracing the teacher's answers")
+    outcomes = context.ask("teacher", run, context.trainset, "Tracing the teacher's answers", id_of=example_id)
     pairs = zip(context.trainset, outcomes, strict=True)
     return {example_id(example): outcome.value for example, outcome in pairs if outcome.value}

@@ -51,8 +51,7 @@ class L3Score(Measure):
             return self(str(example.question), gold, answer)
 
         questions = list(zip(examples, gold_answers(examples), answers, strict=True))
-        with dspy.context(usage_tracker=runner.meter("judge")):
-            outcomes = runner.map(judged, questions, "Judging the answers")
+        outcomes = runner.map("judge", judged, questions, "Judging the answers")
         errors = [outcome.error for outcome in outcomes if outcome.value is None]
         if errors:
             raise PLDError(f"The judge left {len(errors)} of {len(outcomes)} answers unjudged: {errors[0]}.")

@@ -10,6 +10,7 @@ import numpy as np
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from pld_dspy.errors import PLDError, reason
+from pld_dspy.models.names import simulated
 from pld_dspy.models.sentence_embedder import SentenceEmbedder
 from pld_dspy.plugins import installed, named
 
@@ -120,6 +121,14 @@ def embedder(name: str, api_base: str | None = None) -> Embedder:
     if api_base is None:
         return _Hosted(name)
     return _Hosted(name, api_base=api_base, api_key=os.environ.get("PLD_EMBEDDER_API_KEY", "none"))
+
+
+def default_embedder(teacher: str) -> Embedder:
+    """all-MiniLM-L6-v2 for the rules of a real teacher; TF-IDF for the simulated one's, whose words it knows.
+
+    `teacher` is the name of the teacher's model.
+    """
+    return tfidf if simulated(teacher) else SentenceEmbedder()
 
 
 def _made(name: str, factory: Callable[..., Embedder], arguments: list[str]) -> Embedder:

@@ -1,5 +1,6 @@
 """Results as tables for a terminal."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from textwrap import shorten
@@ -11,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from pld_dspy.experiment import BeforeAfter, Summary
+from pld_dspy.experiment.doctor import Finding
 from pld_dspy.experiment.plan import Plan
 from pld_dspy.experiment.scoring import Scores
 from pld_dspy.metrics.breakdown import Breakdown
@@ -53,12 +55,24 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
         "input tokens a question": lambda summary: _change(summary.prompt_tokens, _count),
         "teacher's calls": lambda summary: str(summary.usage["teacher"].calls),
         "student's calls": lambda summary: str(summary.usage["student"].calls),
+        "without a reply": lambda summary: _failures(summary, "no reply"),
+        "replies of no use": lambda summary: _failures(summary, "no use"),
         "cost": lambda summary: cost(summary.usage["teacher"], summary.usage["student"]),
         "seconds": lambda summary: f"{summary.seconds:.0f}",
         "written to": lambda summary: escape(summary.log_dir),
     }
     for label, cell in rows.items():
         table.add_row(label, *map(cell, summaries))
+    return table
+
+
+def doctor_table(findings: Sequence[Finding]) -> Table:
+    """Whether the models answer."""
+    table = Table("", "model", "", "seconds", Column("", overflow="fold"), title="First calls", title_justify="left")
+    for finding in findings:
+        said = finding.problem or shorten(finding.reply, 200, placeholder="…")
+        verdict = "cannot be used" if finding.problem else "answers"
+        table.add_row(finding.role, escape(finding.model), verdict, f"{finding.seconds:.1f}", escape(said))
     return table
 
 
@@ -74,7 +88,9 @@ def plan_table(plan: Plan) -> Table:
 
 def score_table(scores: Scores) -> Group:
     """One student's score, by the benchmark's groups where it has some."""
-    remarks = ["In percent", f"{scores.errors} without a reply that could be read"]
+    remarks = ["In percent", f"{scores.errors} whose reply was of no use"]
+    if unanswered := sum(failures.n for failures in scores.failures if failures.kind == "no reply"):
+        remarks.append(f"{unanswered} without a reply are left out")
     if scores.prompt_tokens:
         remarks.append(f"{_count(scores.prompt_tokens)} input tokens a question")
     if scores.skipped:
@@ -127,6 +143,14 @@ def _breakdown_table(breakdown: Breakdown) -> Table:
     cells = ["–" if low is None else f"{_hundredths(low)}–\n{_hundredths(high)}" for low, high in bounds]
     table.add_row("95% interval", "", *cells)
     return table
+
+
+def _failures(summary: Summary, kind: str) -> str:
+    found = [failures for failures in summary.failures if failures.kind == kind]
+    by_role = Counter(dict.fromkeys(dict.fromkeys(failures.role for failures in found), 0))
+    for failures in found:
+        by_role[failures.role] += failures.n
+    return ", ".join(f"{n} of the {role}'s" for role, n in by_role.items()) or "none"
 
 
 def _count(number: float | None) -> str:

@@ -7,6 +7,7 @@ from pld_dspy.resolution.gates import MINIBATCH, Gate, Trial
 from pld_dspy.rules import Edit, Proposal, Step, Verdict
 from pld_dspy.rules.steps import REPEATED, obstacle
 from pld_dspy.rules.wording import quotation
+from pld_dspy.student import Evaluation
 
 COPIED_WORDS = 12  # as many words of a demonstration's rule in a row are a copy
 MOST_REFUSED = 20  # edits that the teacher is reminded of, the latest ones
@@ -71,7 +72,7 @@ class Decisions:
                     measured=proposal.measured,
                 )
             )
-        score = self._score(candidate, verdict) if verdict.accepted else None
+        validation = self._validation(candidate) if verdict.accepted else None
         step = Step(
             iteration=iteration,
             purpose=proposal.purpose,
@@ -86,16 +87,14 @@ class Decisions:
         self.context.note(step)
         if not verdict.accepted:
             return rules
-        self.context.keep(Version(candidate, score))
+        self.context.keep(Version(candidate, validation))
         return candidate
 
-    def _score(self, rules: Rules, verdict: Verdict) -> float | None:
-        """The validation score of rules that were taken: the gate may have looked at a part, or at something else."""
-        if verdict.whole and verdict.comparison is not None:
-            return verdict.comparison.after
+    def _validation(self, rules: Rules) -> Evaluation | None:
+        """What rules that were taken come to: the gate may have looked at a part, or at something else."""
         if not self.gate.validates:
             return None
-        return self.context.score(self.context.build(rules), self.context.valset, "Validating an edit").score
+        return self.context.score(self.context.build(rules), self.context.valset, "Validating an edit")
 
     def _is_settled(self, key: tuple[object, ...], proposal: Proposal) -> bool:
         """Whether an earlier verdict on the same edit holds: one that asked for a gain may not where none is needed."""

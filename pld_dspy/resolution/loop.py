@@ -40,7 +40,7 @@ def resolve(context: Context, rules: Rules, max_iterations: int, how: Resolution
         rules = prune(context, rules, decisions, 1 + decisions.rounds)
         # Rules whose use is known fill the token budget in another order.
         left = context.score(context.build(rules), context.valset, "Validating what is left")
-        context.keep(Version(rules, left.score))
+        context.keep(Version(rules, left))
     return rules
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import dspy
 
 from pld_dspy.context import Context, Rules
+from pld_dspy.examples import example_id
 from pld_dspy.plugins import named
 from pld_dspy.resolution.diagnosis import (
     FOLLOWED,
@@ -203,10 +204,9 @@ def _answered(context: Context, program: dspy.Module, round: Round) -> list[Answ
     drawn = stratified(strata, round.diagnosis.diagnosed, random.Random(f"{context.seed}/{round.number}"))
     sample = [context.trainset[position] for position in drawn]
     items = context.score(program, sample, f"Looking for failures, round {round.number}").items
-    if not round.diagnosis.ask_rule:
-        return [Answered(example, item) for example, item in zip(sample, items, strict=True)]
-    followed = _followed(context, sample, round)
-    return [Answered(*answer) for answer in zip(sample, items, followed, strict=True)]
+    followed = _followed(context, sample, round) if round.diagnosis.ask_rule else [{}] * len(sample)
+    answers = [Answered(*answer) for answer in zip(sample, items, followed, strict=True)]
+    return [answer for answer in answers if answer.scored.score is not None]
 
 
 def _followed(context: Context, sample: Sequence[dspy.Example], round: Round) -> list[Mapping[str, str]]:
@@ -224,5 +224,7 @@ def _followed(context: Context, sample: Sequence[dspy.Example], round: Round) ->
             if name in round.rules
         }
 
-    outcomes = context.ask("student", ask, sample, f"Asking which rules were followed, round {round.number}")
+    outcomes = context.ask(
+        "student", ask, sample, f"Asking which rules were followed, round {round.number}", example_id
+    )
     return [outcome.value or {} for outcome in outcomes]

@@ -1,5 +1,6 @@
 """What each rule is good for: how the validation score changes when it is taken out, found by groups."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 
 from pld_dspy.rules import RuleUse
@@ -20,29 +21,30 @@ def measure_use(ids: Sequence[str], full: Sequence[float], scores_without: Score
 
     Args:
         ids: of the rules in the prompt, like rules beside each other.
-        full: the score of each validation example with all of them.
+        full: the score of each validation example with all of them; NaN where there is none, which counts nowhere.
         scores_without: evaluates; it may know some of the scores already.
 
     Returns:
         The use of every rule, by id.
     """
     use: dict[str, RuleUse] = {}
+    scored = [place for place, score in enumerate(full) if not math.isnan(score)]
 
     def divide(ids: list[str], changed: list[int]) -> None:
         if not changed:
-            use.update({id: _use({}, full) for id in ids})
+            use.update({id: _use({}, len(scored)) for id in ids})
             return
         without = dict(zip(changed, scores_without(ids, changed), strict=True))
-        differences = {place: full[place] - score for place, score in without.items()}
+        differences = {place: full[place] - score for place, score in without.items() if not math.isnan(score)}
         if len(ids) == 1:
-            use[ids[0]] = _use(differences, full)
+            use[ids[0]] = _use(differences, len(scored))
             return
         for half in _halves(ids):
             divide(half, [place for place, difference in differences.items() if abs(difference) > 1e-9])
 
     for half in _halves(ids) if len(ids) > 1 else [[*ids]]:
         if half:
-            divide(half, list(range(len(full))))
+            divide(half, scored)
     return use
 
 
@@ -50,8 +52,8 @@ def _halves(ids: Sequence[str]) -> list[list[str]]:
     return [[*ids[::2]], [*ids[1::2]]]
 
 
-def _use(differences: dict[int, float], full: Sequence[float]) -> RuleUse:
+def _use(differences: dict[int, float], n: int) -> RuleUse:
     helped = sum(difference > 1e-9 for difference in differences.values())
     hurt = sum(difference < -1e-9 for difference in differences.values())
-    gain = sum(differences.values()) / len(full) if helped or hurt else 0.0
-    return RuleUse(gain=gain, helped=helped, hurt=hurt, n=len(full))
+    gain = sum(differences.values()) / n if helped or hurt else 0.0
+    return RuleUse(gain=gain, helped=helped, hurt=hurt, n=n)

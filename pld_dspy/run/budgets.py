@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pld_dspy.errors import PLDError
+from pld_dspy.run.runner import MAX_FAILED
 
 Auto = Literal["light", "medium", "heavy"]
 
@@ -29,6 +30,7 @@ class Limits(NamedTuple):
     num_candidates: int
     max_lm_calls: int | None
     max_cost: float | None
+    max_failed: float = MAX_FAILED
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Budget:
         max_lm_calls: calls of teacher and student together. A run that was interrupted goes on with what was left of
             them; one that had ended has them anew.
         max_cost: the same, in US dollars by LiteLLM's prices.
+        max_failed: share of a step's questions, one at least, that a model may leave without a reply, also when it is
+            asked again. With more the compile stops; started again with its `log_dir`, it goes on.
 
     Raises:
         PLDError: there is no such `auto`, or a number is out of its range.
@@ -60,6 +64,7 @@ class Budget:
     num_candidates: int | None = None
     max_lm_calls: int | None = None
     max_cost: float | None = None
+    max_failed: float = MAX_FAILED
 
     def __post_init__(self) -> None:
         if self.auto is not None and self.auto not in SIZES:
@@ -71,6 +76,8 @@ class Budget:
             raise PLDError(f"max_iterations is a whole number from 0 on, not {rounds!r}.")
         if self.max_lm_calls is not None and self.max_lm_calls < 1:
             raise PLDError(f"max_lm_calls is at least 1, or None for no cap, not {self.max_lm_calls!r}.")
+        if not 0 <= self.max_failed <= 1:
+            raise PLDError(f"max_failed is a share from 0 to 1, not {self.max_failed!r}.")
         if self.max_cost is not None and self.max_cost < 0:
             raise PLDError(f"max_cost is at least 0, or None for no cap, not {self.max_cost!r}.")
 
@@ -79,4 +86,4 @@ class Budget:
         size = SIZES[self.auto or "medium"]
         calls = n_predictors * (size.train * n_train + size.val * n_val) if self.auto else None
         given = {name: value for name in Limits._fields if (value := getattr(self, name)) is not None}
-        return Limits(size.max_iterations, size.num_candidates, calls, max_cost=None)._replace(**given)
+        return Limits(size.max_iterations, size.num_candidates, calls, None)._replace(**given)

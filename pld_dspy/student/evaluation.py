@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 
 import dspy
+from dspy.utils.exceptions import LMError
 from pydantic import BaseModel
 
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import ExampleError, PLDError
 from pld_dspy.examples import example_id, fingerprint
 from pld_dspy.identity import program_fingerprint
 from pld_dspy.rules.wording import Text
@@ -24,7 +25,7 @@ class Scored(BaseModel):
     program: str  # fingerprint of the program's instructions and demonstrations
     example: str  # id
     content: str  # fingerprint of the example
-    score: float
+    score: float | None  # None where there was no reply to score
     answer: Text = ""  # in words
     outputs: dict[str, Text] = {}  # by output field
     prompt_tokens: int | None = None  # as reported by the model; None where DSPy's cache answered
@@ -32,27 +33,34 @@ class Scored(BaseModel):
 
     @property
     def passed(self) -> bool:
-        return self.score >= PASSED
+        return self.score is not None and self.score >= PASSED
 
 
 class Evaluation(BaseModel):
-    """A program's scores on some examples, in their order."""
+    """A program's scores on some examples, in their order. What got no reply has no score, and counts nowhere."""
 
     items: list[Scored]
 
     @property
     def scores(self) -> list[float]:
-        """The score of each example."""
-        return [item.score for item in self.items]
+        """The score of each example; NaN where there was no reply."""
+        return [math.nan if item.score is None else item.score for item in self.items]
 
     @property
     def score(self) -> float:
-        """Mean score, a fraction; the same in any order of the examples."""
-        return math.fsum(self.scores) / len(self.items)
+        """Mean score of what was answered, a fraction; the same in any order of the examples."""
+        known = [item.score for item in self.items if item.score is not None]
+        return math.fsum(known) / len(known)
+
+    @property
+    def failed(self) -> int:
+        """Examples without a reply."""
+        return sum(item.score is None for item in self.items)
 
     @property
     def errors(self) -> int:
-        return sum(item.error is not None for item in self.items)
+        """Examples whose reply could not be used, which scores 0."""
+        return sum(item.error is not None for item in self.items) - self.failed
 
     @property
     def prompt_tokens(self) -> float | None:
@@ -78,14 +86,17 @@ class Evaluator:
         self._folder = folder or RunFolder(None)
         known = self._folder.lines("evaluations.jsonl", Scored)
         self._known = {(scored.program, scored.content): scored for scored in known if scored.error is None}
+        runner.replies["student", True] += len(self._known)
 
     def __call__(self, program: dspy.Module, examples: Sequence[dspy.Example], description: str) -> Evaluation:
         """Score a program; `description` is the progress bar's text and the scores' `purpose`.
 
-        A reply that cannot be read, or an input that the model refuses, scores 0 and keeps its `error`.
+        A reply that cannot be read, that the program or the metric cannot work with, or an input that is too long for
+        the model scores 0 and keeps its `error`. Where there is no reply, there is no score, and the next call for the
+        same example asks again.
 
         Raises:
-            PLDError: the metric raises or returns no number, or the model does not answer.
+            PLDError: as `Runner.map`; or not one example has a score.
             BudgetSpent: the runner's budget ended first; what was scored until then is remembered.
         """
         wording = program_fingerprint(program)
@@ -96,22 +107,31 @@ class Evaluator:
             key, example = item
             self._remember(self._score(program, example, key, description))
 
-        with dspy.context(usage_tracker=self._meter):
-            outcomes = self._runner.map(score, list(new.items()), description)
+        outcomes = self._runner.map(
+            "student", score, list(new.items()), description, id_of=lambda item: example_id(item[1])
+        )
+        unanswered: dict[tuple[str, str], Scored] = {}
         for (key, example), outcome in zip(new.items(), outcomes, strict=True):
             if outcome.error not in (None, NOT_RUN):
-                failed = Scored(
+                scored = Scored(
                     purpose=description,
                     program=wording,
                     example=example_id(example),
                     content=key[1],
-                    score=0.0,
+                    score=None if outcome.failed else 0.0,
                     error=outcome.error,
                 )
-                self._remember(failed)
+                if outcome.failed:
+                    unanswered[key] = scored
+                else:
+                    self._remember(scored)
         if any(outcome.error == NOT_RUN for outcome in outcomes):
             raise BudgetSpent
-        return Evaluation(items=[self._known[key] for key in keys])
+        evaluation = Evaluation(items=[unanswered.get(key) or self._known[key] for key in keys])
+        if evaluation.failed == len(examples):
+            reason = evaluation.items[0].error
+            raise PLDError(f"The student's model gives no reply to {len(examples)} questions: {reason}.")
+        return evaluation
 
     def _remember(self, scored: Scored) -> None:
         self._known[(scored.program, scored.content)] = scored
@@ -141,13 +161,16 @@ def score_of(metric: Metric, example: dspy.Example, prediction: dspy.Prediction)
     """A metric's score of one answer.
 
     Raises:
-        PLDError: the metric raises, or returns no finite number.
+        ExampleError: the metric raises, or returns no finite number.
+        dspy.utils.exceptions.LMError: a model that the metric asks does not answer.
     """
     try:
         score = float(metric(example, prediction))
+    except LMError:
+        raise
     except Exception as error:
         name = getattr(metric, "__name__", type(metric).__name__)
-        raise PLDError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
+        raise ExampleError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
     if not math.isfinite(score):
-        raise PLDError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
+        raise ExampleError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
     return score

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pld_dspy.context import Context, Version
 from pld_dspy.rules import MicroRule, RuleSet, by_predictor
 from pld_dspy.run import BudgetSpent
-from pld_dspy.statistics import pareto_front
-from pld_dspy.student import tasks_of
+from pld_dspy.statistics import common_means, pareto_front
+from pld_dspy.student import Evaluation, tasks_of
 from pld_dspy.synthesis.unions import Unions, unite_clusters
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def unite(
     unions: dict[str, Unions] = defaultdict(dict)
     members, tasks = by_predictor(micro_rules), tasks_of(context.student)
     candidates: list[Candidate] = []
+    validations: list[Evaluation] = []
     to_try = clusterings_to_try(clusterings, num_candidates)
     for number, partition in enumerate(to_try, start=1):
         if candidates and number > known and context.budget_used() >= ENOUGH:
@@ -67,18 +68,23 @@ def unite(
         if not candidates:
             _keep_first(context, Version(rules), members, partition)
         try:
-            score = context.score(context.build(rules), context.valset, f"Validating clustering {number}").score
+            found = context.score(context.build(rules), context.valset, f"Validating clustering {number}")
         except BudgetSpent:
             if not candidates:
                 raise
             break
         tokens = sum(context.tokens(ruleset.render()) for ruleset in context.in_prompt(rules).values())
-        candidates.append(Candidate(clusterings=_in_words(partition), rules=rules, prompt_tokens=tokens, score=score))
+        validations.append(found)
+        candidate = Candidate(clusterings=_in_words(partition), rules=rules, prompt_tokens=tokens, score=found.score)
+        candidates.append(candidate)
         if number > known:
-            context.folder.append("candidates.jsonl", candidates[-1])
-    candidates = settle(candidates)
-    best, clustering = next(pair for pair in zip(candidates, to_try, strict=False) if pair[0].chosen)
-    _keep_first(context, Version(best.rules, best.score), members, clustering)
+            context.folder.append("candidates.jsonl", candidate)
+    means = common_means([found.scores for found in validations])
+    pairs = zip(candidates, means, strict=True)
+    candidates = settle([candidate.model_copy(update={"score": mean}) for candidate, mean in pairs])
+    number = next(number for number, candidate in enumerate(candidates) if candidate.chosen)
+    best = candidates[number]
+    _keep_first(context, Version(best.rules, validations[number]), members, to_try[number])
     context.folder.write("candidates.jsonl", "".join(f"{candidate.model_dump_json()}\n" for candidate in candidates))
     for name, fitting in context.in_prompt(best.rules).items():
         if left_out := len(best.rules[name]) - len(fitting):
