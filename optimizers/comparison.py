@@ -160,7 +160,7 @@ def _row(name: str, optimizer: Optimizer | None, finished: Finished, why_not: li
         settings=known.settings if known else "",
         why_not=" ".join(dict.fromkeys(why_not)),
         results=results,
-        scores={seed: [answer.score for answer in items] for seed, items in answers.items()},
+        scores={seed: [answer.score or 0.0 for answer in items] for seed, items in answers.items()},
         score=fmean(result.score for result in results) if results else None,
     )
 

@@ -109,8 +109,8 @@ def _contrast(task: Task, place: int, titles: Sequence[str], answers: Sequence[S
     example = task.examples["test"][place]
     replies: dict[tuple[float, str], Reply] = {}
     for title, scored in zip(titles, answers, strict=True):
-        reply = Reply(score=scored.score, answer=scored.answer, optimizers=[])
-        replies.setdefault((scored.score, scored.answer), reply).optimizers.append(title)
+        reply = Reply(score=scored.score or 0.0, answer=scored.answer, optimizers=[])
+        replies.setdefault((reply.score, reply.answer), reply).optimizers.append(title)
     texts = {name: _text(value) for name, value in example.inputs().items() if name != "question"}
     return Contrast(
         example=example_id(example),

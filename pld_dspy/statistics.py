@@ -53,8 +53,8 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int = 0) -> C
     from scipy import stats
 
     pairs = np.array([before, after], dtype=float)
-    before, after = pairs[:, ~np.isnan(pairs).any(axis=0)]
-    differences = after - before
+    pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
+    differences = pairs[1] - pairs[0]
     differences[np.abs(differences) < 1e-9] = 0.0
     fixed, broken = int((differences > 0).sum()), int((differences < 0).sum())
     changed = differences[differences != 0]
@@ -68,7 +68,7 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int = 0) -> C
             (changed,), np.mean, permutation_type="samples", n_resamples=FLIPS, vectorized=True, rng=rng
         )
         p_value = float(test.pvalue)
-    means = [math.fsum(scores) / max(len(scores), 1) for scores in (before, after)]
+    means = [math.fsum(scores) / max(len(scores), 1) for scores in pairs]
     return Comparison(n=len(differences), before=means[0], after=means[1], fixed=fixed, broken=broken, p_value=p_value)
 
 

@@ -56,7 +56,7 @@ def scienceqa_breakdown(
     letters = [parse_letter(reply, example.choices) or "none" for example, reply in zip(examples, replies, strict=True)]
     gold = [example.answer for example in examples]
     columns = {
-        "accuracy": [item.score for item in items],
+        "accuracy": [item.score or 0.0 for item in items],
         "unparseable": [float(letter == "none") for letter in letters],
         **(more or {}),
     }

@@ -41,7 +41,7 @@ def spiqa_breakdown(
     first, retrieval is the share of questions for which one of the figures was named that the data refer to.
     """
     columns = {
-        "word F1": [item.score for item in items],
+        "word F1": [item.score or 0.0 for item in items],
         "unreadable": [float("answer" not in item.outputs) for item in items],
     }
     if any("figure" in item.outputs for item in items):

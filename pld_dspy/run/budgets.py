@@ -56,7 +56,7 @@ class Budget:
         PLDError: there is no such `auto`, or a number is out of its range.
 
     >>> Budget("light", max_iterations=2).limits(n_train=120, n_val=60, n_predictors=1)
-    Limits(max_iterations=2, num_candidates=1, max_lm_calls=840, max_cost=None)
+    Limits(max_iterations=2, num_candidates=1, max_lm_calls=840, max_cost=None, max_failed=0.1)
     """
 
     auto: Auto | None = None
