@@ -181,6 +181,8 @@ class PLDTeleprompter(Teleprompter):
         student_lm = _student_lm(student)
         teacher_lm = self.teacher_lm or student_lm
         for lm in (student_lm, teacher_lm):
+            if not isinstance(lm, dspy.BaseLM):
+                raise PLDError(f"A language model is a dspy.BaseLM, as dspy.LM('openai/gpt-4o'), not {lm!r}.")
             if limits.max_cost is not None and price(lm.model, 1, 1) is None:
                 raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
         embedder = self.embedder or default_embedder(teacher_lm.model)

@@ -24,9 +24,12 @@ Describe = Callable[[Sequence[dspy.Image]], list[str]]
 
 
 def student_model(name: str, api_base: str | None, settings: list[str] | None, seed: int) -> dspy.LM:
-    """The student's model: deterministic and brief unless its settings say otherwise."""
+    """The student's model: deterministic and brief unless its settings say otherwise, or it takes no such settings."""
     defaults = () if simulated(name) else ("temperature=0", "max_tokens=512")
-    return language_model("student", name, api_base, [*defaults, *(settings or ())], seed)
+    try:
+        return language_model("student", name, api_base, [*defaults, *(settings or ())], seed)
+    except PLDError:  # OpenAI's reasoning models, or the settings are at fault themselves
+        return language_model("student", name, api_base, settings or (), seed)
 
 
 def embedder_model(name: str | None, api_base: str | None) -> Embedder | None:

@@ -28,6 +28,6 @@ def doctor(
     task = task_of(program, data, {"train": 1}, seed, program_setting, data_setting, modality, "stop", None)
     chosen = embedder_model(embedder, embedder_api_base) or default_embedder((teacher_lm or student_lm).model)
     findings = examine(task, student_lm, teacher_lm, chosen, extraction)
-    show(RootModel[list[Finding]](findings), lambda found: tables.doctor_table(found.root), json)
+    show(RootModel[list[Finding]](findings), lambda found: tables.findings_text(found.root), json)
     if any(finding.problem for finding in findings):
         raise typer.Exit(2)

@@ -1,6 +1,5 @@
 """Whether the models of a compile answer: one call for each role, before anything is paid."""
 
-import time
 from collections.abc import Callable
 
 import dspy
@@ -23,7 +22,6 @@ class Finding(BaseModel):
     model: str
     problem: str | None = None  # why it cannot be used; None where it can
     reply: str = ""  # an answer, or a rule
-    seconds: float = 0.0
 
 
 def examine(
@@ -40,8 +38,9 @@ def examine(
         A finding for each role.
     """
     first = task.examples["train"][:1]
+    student, teacher = (lm.copy(cache=False) for lm in (student_lm, teacher_lm or student_lm))
     context = Compile(
-        student=task.program, student_lm=student_lm, teacher=Teacher(), teacher_lm=teacher_lm or student_lm,
+        student=task.program, student_lm=student, teacher=Teacher(), teacher_lm=teacher,
         trainset=first, valset=first, metric=task.metric, embedder=embedder, runner=Runner(1), folder=RunFolder(None),
     )  # fmt: skip
 
@@ -58,7 +57,7 @@ def examine(
     def vector() -> str:
         return f"{embed(['If this is embedded, then the model is there.'], embedder).shape[1]} numbers"
 
-    with dspy.context(lm=student_lm):
+    with dspy.context(lm=student):
         findings = [_finding("student", student_lm.model, answer)]
         if teacher_lm is not None:
             findings.append(_finding("teacher", teacher_lm.model, rule))
@@ -66,9 +65,7 @@ def examine(
 
 
 def _finding(role: str, model: str, call: Callable[[], str]) -> Finding:
-    start = time.monotonic()
     try:
-        reply, problem = call(), None
+        return Finding(role=role, model=model, reply=call())
     except PLDError as error:
-        reply, problem = "", str(error)
-    return Finding(role=role, model=model, problem=problem, reply=reply, seconds=round(time.monotonic() - start, 2))
+        return Finding(role=role, model=model, problem=str(error))

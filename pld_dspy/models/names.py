@@ -6,6 +6,7 @@ from typing import Literal
 
 import dspy
 from dspy.lm15 import Config
+from dspy.utils.exceptions import DSPyError
 
 from pld_dspy.errors import PLDError
 from pld_dspy.models.transformers_engine import TransformersEngine
@@ -69,7 +70,7 @@ def language_model(
             key = os.environ.get(f"PLD_{role.upper()}_API_KEY", "none")
             return dspy.LM(name, api_base=api_base, api_key=key, **values)
         return dspy.LM(name, **values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, DSPyError) as error:
         raise PLDError(f"The {role} {name!r} cannot be set up: {error}.") from error
 
 

@@ -66,14 +66,14 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def doctor_table(findings: Sequence[Finding]) -> Table:
-    """Whether the models answer."""
-    table = Table("", "model", "", "seconds", Column("", overflow="fold"), title="First calls", title_justify="left")
+def findings_text(findings: Sequence[Finding]) -> Text:
+    """Whether the models answer, each with its reply or what is wrong."""
+    text = Text()
     for finding in findings:
-        said = finding.problem or shorten(finding.reply, 200, placeholder="…")
-        verdict = "cannot be used" if finding.problem else "answers"
-        table.add_row(finding.role, escape(finding.model), verdict, f"{finding.seconds:.1f}", escape(said))
-    return table
+        text.append(f"{finding.role}: {finding.model}\n", "bold")
+        said = shorten(finding.reply, 200, placeholder="…")
+        text.append(f"  cannot be used: {finding.problem}\n" if finding.problem else f"  answers: {said}\n")
+    return text
 
 
 def plan_table(plan: Plan) -> Table:

@@ -22,6 +22,7 @@ HOPELESS = (
 )  # fmt: skip
 NOT_RUN = "not run: the budget is spent"
 FEW = 5  # replies, one of which must be of use
+ADVICE = "check its name, address and key (`pld doctor` asks each model once), or start again later."
 TURNS = 3  # that an item without a reply has
 MAX_FAILED = 0.1  # share of a step's items that may be left without a reply
 
@@ -187,7 +188,7 @@ class _Turn(Generic[T, R]):
             error, requests = self.failed[0], f"{len(self.failed)} of {self.n} requests"
             raise PLDError(
                 f"The model {error.model} left {requests} without a reply, also when they were sent again: "
-                f"{_said(error)}. What it has answered is kept where there is a run folder: start again later."
+                f"{_said(error)}. What it has answered is kept where there is a run folder; {ADVICE}"
             )
         return outcomes
 
@@ -229,7 +230,7 @@ class _Turn(Generic[T, R]):
         except dspy_errors.LMError as error:
             self.failed.append(error)
             if isinstance(error, HOPELESS) and (self.turn or self._confirmed(error)):
-                self.fatal.append(PLDError(f"The model {error.model} does not answer: {_said(error)}."))
+                self.fatal.append(PLDError(f"The model {error.model} does not answer: {_said(error)}; {ADVICE}"))
             return Outcome(None, _said(error), failed=True)
         except Exception as error:
             self.broken += 1
@@ -245,7 +246,8 @@ class _Turn(Generic[T, R]):
 
 def _said(error: dspy_errors.LMError) -> str:
     """What a model or its server says, without DSPy's list of what may be done."""
-    return brief(str(error).partition("To fix:")[0].strip().rstrip("."))
+    said = brief(str(error).partition("To fix:")[0].strip().rstrip("."))
+    return f"{said} (HTTP {error.status})" if error.status else said
 
 
 def grouped(failures: Sequence[Failure]) -> list[Failures]:

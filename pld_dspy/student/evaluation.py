@@ -12,6 +12,7 @@ from pld_dspy.examples import example_id, fingerprint
 from pld_dspy.identity import program_fingerprint
 from pld_dspy.rules.wording import Text
 from pld_dspy.run import NOT_RUN, BudgetSpent, RunFolder, Runner
+from pld_dspy.run.runner import ADVICE
 from pld_dspy.student.program import Metric, in_words, outputs_of
 
 OUTPUT_CHARACTERS = 4_000  # of an output field that are kept
@@ -130,7 +131,7 @@ class Evaluator:
         evaluation = Evaluation(items=[unanswered.get(key) or self._known[key] for key in keys])
         if evaluation.failed == len(examples):
             reason = evaluation.items[0].error
-            raise PLDError(f"The student's model gives no reply to {len(examples)} questions: {reason}.")
+            raise PLDError(f"The student's model gives no reply to {len(examples)} questions: {reason}; {ADVICE}")
         return evaluation
 
     def _remember(self, scored: Scored) -> None:
