@@ -12,8 +12,8 @@ from pld_dspy.models import simulated
 from pld_dspy.optimizers.registry import BASELINE
 from pld_dspy.optimizers.results import Comparison, PairedTest, Row
 from pld_dspy.report.page import short
-from pld_dspy.report.tables import SIMULATED, cost, percent
-from pld_dspy.statistics import SIGNIFICANT
+from pld_dspy.report.tables import SIMULATED, cost
+from pld_dspy.statistics import SIGNIFICANT, percent
 
 UNITS = "Scores in percent. Differences in points, with p of no difference, Holm-corrected. Tokens are input tokens."
 RULES_ONLY = (

@@ -1,6 +1,7 @@
 """What a phase of a compile may do, and the state that all phases share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -171,6 +172,16 @@ class Compile(Context):
 
     def budget_used(self) -> float:
         return self.runner.share_used()
+
+    @contextmanager
+    def on_record(self) -> Iterator[None]:
+        """Say in run.json how what is done here ended, if it did not end well."""
+        try:
+            yield
+        except BaseException as error:
+            status = "stopped" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
+            self.folder.status(status, self.runner.usage())
+            raise
 
     def validate(self, place: int) -> None:
         """Score a version again: one that has no score yet, or some examples without a reply."""

@@ -10,7 +10,7 @@ from pld_dspy.context import Compile, Version
 from pld_dspy.errors import OfNoUse
 from pld_dspy.rules import RuleSet, Step
 from pld_dspy.run import FEW, Failures, Usage, grouped
-from pld_dspy.statistics import common_means
+from pld_dspy.statistics import common_means, percent
 from pld_dspy.student import Coverage, Evaluation, coverage
 from pld_dspy.synthesis import Candidate
 
@@ -137,8 +137,10 @@ def best_version(student: Evaluation | None, versions: Sequence[Version], last: 
     if score <= without:
         return (
             as_it_came,
-            f"No rules scored better on the validation set than the student as it came ({score:.1%} at best against "
-            f"{without:.1%}): it is returned as it came.",
+            "No rules scored better on the validation set than the student as it came "
+            f"({percent(score)} at best against {percent(without)}): it is returned as it came.",
         )
     which = "The clustered rules are" if number == 0 else f"Version {number} of the rules (rules/{number:03d}.json) is"
-    return versions[number], f"{which} returned: best on the validation set, {score:.1%} against {without:.1%} without."
+    return versions[
+        number
+    ], f"{which} returned: best on the validation set, {percent(score)} against {percent(without)} without."

@@ -84,6 +84,17 @@ def common_means(scores: Sequence[Sequence[float]]) -> list[float]:
     return [math.fsum(row) / len(row) for row in kept]
 
 
+def percent(fraction: float | None, sign: str = "%") -> str:
+    """A fraction as a person reads it; a score that is none, of a metric from 0 to 100, as it is.
+
+    >>> percent(0.625), percent(62.5)
+    ('62.5%', '62.5')
+    """
+    if fraction is None:
+        return "–"
+    return f"{100 * fraction:.1f}{sign}" if abs(fraction) <= 1 else f"{fraction:.1f}"
+
+
 def bootstrap_interval(column: Sequence[float] | np.ndarray) -> tuple[float, float] | None:
     """Percentile bootstrap of the mean (Efron & Tibshirani 1993, chapter 13): its 95% interval.
 

@@ -1,7 +1,8 @@
 """PLDTeleprompter: prompt-level distillation as a DSPy optimizer."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from pld_dspy.resolution import Resolution, gate_of, resolve
 from pld_dspy.run import Budget, BudgetSpent, Limits, RunFolder, Runner, price
 from pld_dspy.run.budgets import Auto
 from pld_dspy.settings import one_of
-from pld_dspy.student import Metric, check_routing, metric_of, sample_of
+from pld_dspy.student import Metric, check_routing, examples_of, metric_of, sample_of
 from pld_dspy.synthesis import unite
 from pld_dspy.teacher import Teacher
 
@@ -97,15 +98,16 @@ class PLDTeleprompter(Teleprompter):
         self,
         student: dspy.Module,
         *,
-        trainset: Sequence[dspy.Example] | None = None,
+        trainset: Iterable[Any] | None = None,
         teacher: Teacher | str | None = None,
-        valset: Sequence[dspy.Example] | None = None,
+        valset: Iterable[Any] | None = None,
     ) -> dspy.Module:
         """Compile a student.
 
         Args:
             student: any program with at least one `dspy.Predict`; it is not changed.
-            trainset: labelled examples; by default the sample that the program declares with its method `sample`.
+            trainset: labelled examples, or rows of data as `student.examples_of` takes them; by default the sample that
+                the program declares with its method `sample`.
             teacher: asks the teacher's model; by default `Teacher()`. "rationales" asks no model: micro-rules are the
                 data's own sentences, a cluster keeps its first wording, nothing is repaired, but rules are pruned by
                 use. "none" does that with people's rules only.
@@ -121,29 +123,24 @@ class PLDTeleprompter(Teleprompter):
         """
         context, sources, predictors, clusterer, limits, how = self._prepared(student, trainset, valset, teacher)
         findings, validates = Findings(), gate_of(how.gate).validates
-        try:
-            preflight(context)
-            micro_rules = extract(context, sources, predictors)
-            findings.student = context.score(student, context.valset, "Validating the student")
-            findings.clusterings = cluster(context, micro_rules, clusterer)
-            findings.candidates = unite(context, micro_rules, findings.clusterings, limits.num_candidates)
-            resolve(context, context.versions[-1].rules, limits.max_iterations, how)
-            if not validates:
-                context.validate(-1)
-            ask_again(context, findings)
-        except BudgetSpent:
-            pass  # what there is so far is returned
-        except BaseException as error:
-            status = "stopped" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
-            context.folder.status(status, context.runner.usage())
-            raise
-        return finish(context, findings, last=not validates)
+        with context.on_record():
+            with suppress(BudgetSpent):  # what there is until then is returned
+                preflight(context)
+                micro_rules = extract(context, sources, predictors)
+                findings.student = context.score(student, context.valset, "Validating the student")
+                findings.clusterings = cluster(context, micro_rules, clusterer)
+                findings.candidates = unite(context, micro_rules, findings.clusterings, limits.num_candidates)
+                resolve(context, context.versions[-1].rules, limits.max_iterations, how)
+                if not validates:
+                    context.validate(-1)
+                ask_again(context, findings)
+            return finish(context, findings, last=not validates)
 
     def _prepared(
         self,
         student: dspy.Module,
-        trainset: Sequence[dspy.Example] | None,
-        valset: Sequence[dspy.Example] | None,
+        trainset: Iterable[Any] | None,
+        valset: Iterable[Any] | None,
         teacher: Teacher | str | None,
     ) -> _Prepared:
         """Check everything that a person may have got wrong, before anything is paid."""
@@ -207,6 +204,7 @@ class PLDTeleprompter(Teleprompter):
             **identities,
         }
         folder = RunFolder(self.log_dir, configuration)
+        folder.check_program(student)
         runner = Runner(
             self.num_threads,
             limits.max_lm_calls,
@@ -247,24 +245,26 @@ class PLDTeleprompter(Teleprompter):
         return sources
 
     def _data(
-        self, student: dspy.Module, trainset: Sequence[dspy.Example] | None, valset: Sequence[dspy.Example] | None
+        self, student: dspy.Module, trainset: Iterable[Any] | None, valset: Iterable[Any] | None
     ) -> tuple[list[dspy.Example], list[dspy.Example]]:
         if trainset is None:
             sample = sample_of(student)
             trainset, valset = sample["train"], valset or sample["val"]
-        if not trainset:
+        train = examples_of(student, trainset)
+        if not train:
             raise PLDError("The training set is empty: pass at least one labelled example.")
         if valset is None:
-            if len(trainset) < 3:
-                raise PLDError(f"{len(trainset)} training examples are too few to set some aside: pass a valset.")
-            shuffled = random.Random(self.seed).sample(list(trainset), len(trainset))
+            if len(train) < 3:
+                raise PLDError(f"{len(train)} training examples are too few to set some aside: pass a valset.")
+            shuffled = random.Random(self.seed).sample(train, len(train))
             third = len(shuffled) // 3
-            trainset, valset = shuffled[third:], shuffled[:third]
-        if not valset:
+            return shuffled[third:], shuffled[:third]
+        val = examples_of(student, valset)
+        if not val:
             raise PLDError(
                 "The validation set is empty: pass at least one labelled example, or none to set some aside."
             )
-        return list(trainset), list(valset)
+        return train, val
 
 
 def _student_lm(student: dspy.Module) -> dspy.BaseLM:

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pld_dspy.rules.edits import OPERATIONS, AppliedEdit, Edit
 
@@ -71,8 +71,49 @@ def test_no_operation_names_a_rule_twice(operation):
 
 
 def test_there_are_no_other_operations():
-    with pytest.raises(ValidationError, match="operation"):
-        Edit(operation="rewrite", ids=("R1",), text=TEXTS[0])
+    edit = Edit(operation="rewrite", ids=("R1",), text=TEXTS[0])
+    assert edit.fault == "there is no operation 'rewrite'; there are revise, add, merge, split, delete, reorder"
+    assert edit.wordings == ()
+
+
+GOOD = {"operation": "add", "text": TEXTS[0], "reason": "It is missing."}
+
+
+@pytest.mark.parametrize(
+    ("written", "fault"),
+    [
+        ({"operation": "revise", "ids": ["R1"], "text": None, "reason": "x"}, "revise needs a text"),
+        ({"operation": "rewrite", "ids": ["R1"], "text": TEXTS[0]}, "there is no operation 'rewrite'"),
+        ({"operation": None}, "there is no operation ''"),
+        ({"ids": ["R1"]}, "there is no operation ''"),
+        ({"operation": {"name": "add"}}, "there is no operation"),
+        ({"operation": "split", "ids": ["R1"], "texts": [None, TEXTS[0]]}, "split needs two texts or more"),
+        ({"operation": "delete", "ids": None}, "delete cannot name 0 rules"),
+        ("delete R1", "there is no operation ''"),
+        (None, "there is no operation ''"),
+        ([["add"]], "there is no operation ''"),
+    ],
+)
+def test_a_bad_edit_loses_none_of_the_others(written, fault):
+    bad, good = TypeAdapter(list[Edit]).validate_python([written, GOOD])
+    assert bad.fault.startswith(fault)
+    assert good == Edit(**GOOD)
+    assert not good.fault
+    assert Edit.model_validate_json(bad.model_dump_json()) == bad
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ({"operation": "Delete ", "ids": ["R1"]}, Edit(operation="delete", ids=("R1",))),
+        ({"operation": "delete", "ids": "R1", "reason": None}, Edit(operation="delete", ids=("R1",))),
+        ({"operation": "delete", "ids": [3]}, Edit(operation="delete", ids=("3",))),
+        ({"operation": "add", "ids": [], "text": 7}, Edit(operation="add", text="7")),
+        ({**GOOD, "confidence": 0.9}, Edit(**GOOD)),
+    ],
+)
+def test_what_is_meant_is_read(written, meant):
+    assert Edit.model_validate(written) == meant
 
 
 @pytest.mark.parametrize(

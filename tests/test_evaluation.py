@@ -1,3 +1,5 @@
+import functools
+
 import dspy
 import pytest
 from dspy.lm15 import ContextLengthError, RateLimitError, ServerError
@@ -8,9 +10,11 @@ from pld_dspy.identity import program_fingerprint
 from pld_dspy.programs import ScienceQA
 from pld_dspy.rules import RuleSet
 from pld_dspy.run import BudgetSpent, RunFolder, Runner
-from pld_dspy.student import Evaluator, Scored, exact_match, in_words, instruct
+from pld_dspy.statistics import percent
+from pld_dspy.student import Evaluator, Scored, exact_match, in_words, instruct, score_of
 
 STUDENT = dspy.Predict("question -> answer")
+ANSWERED = dspy.Example(id="q7", question="q", answer="a").with_inputs("question"), dspy.Prediction(answer="a")
 
 
 def yes_below(limit: int):
@@ -183,3 +187,38 @@ def test_answers_in_words():
     assert in_words(STUDENT, example, dspy.Prediction(reasoning="long", answer="B")) == "B"
     reasoner = dspy.ChainOfThought("question -> answer")
     assert in_words(reasoner, example, dspy.Prediction(reasoning="long", answer="B")) == "B"
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda example, prediction: True,
+        lambda example, prediction, trace=None: 1,
+        lambda example, prediction, trace: 1.0 if trace is None else 0.0,
+        lambda gold, pred, trace, pred_name, pred_trace: 1.0,
+        lambda gold, pred, trace=None, pred_name=None, pred_trace=None: dspy.Prediction(score=1.0, feedback="good"),
+        lambda *arguments: len(arguments) == 2,
+        lambda example, prediction: {"score": 1, "feedback": "good"},
+        functools.partial(lambda threshold, example, prediction: threshold < 5, 3),
+    ],
+)
+def test_every_metric_of_dspy_scores(metric):
+    assert score_of(metric, *ANSWERED) == 1.0
+
+
+@pytest.mark.parametrize("found", [None, {"feedback": "good"}, "good", [1, 2], float("nan"), float("inf")])
+def test_what_is_no_score_is_said_with_the_example(found):
+    def odd(example, prediction):
+        return found
+
+    with pytest.raises(PLDError, match=r"metric (odd|gave) .*on example q7"):
+        score_of(odd, *ANSWERED)
+
+
+def test_a_score_beyond_one_is_warned_about_once(caplog):
+    with dspy.context(lm=scripted(yes_below(9))):
+        found = Evaluator(lambda *_: 85, Runner(1))(STUDENT, examples(4), "scoring")
+    assert found.score == 85
+    (record,) = caplog.records
+    assert record.getMessage() == "The metric gave 85 on example q0: scores should be from 0 to 1."
+    assert (percent(found.score), percent(0.85), percent(1), percent(None)) == ("85.0", "85.0%", "100.0%", "–")

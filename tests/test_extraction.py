@@ -91,7 +91,7 @@ def test_what_an_interrupted_run_has_learned_is_not_asked_again(tmp_path):
 def test_a_budget_that_ends_before_the_first_rule_says_so():
     context = FakeContext(trainset=examples(2))
     context.budget_used = lambda: 1.0
-    context.ask = lambda role, question, items, purpose: [Outcome(None, NOT_RUN) for _ in items]
+    context.ask = lambda role, question, items, purpose, id_of: [Outcome(None, NOT_RUN) for _ in items]
     with pytest.raises(BudgetSpent):
         extract(context, [Examples()], ["self"])
 

@@ -193,8 +193,20 @@ def test_without_a_teacher_there_is_only_pruning():
     assert tried.lm.engine.prompts == []
 
 
-def test_unreadable_repairs_are_passed_over():
-    tried = Tried(world([{"operation": "rewrite everything"}]))
+def test_a_bad_edit_of_a_reply_is_on_record_and_the_good_one_is_taken():
+    good = {"operation": "add", "text": "If the bird is blue, then it sings", "reason": "x"}
+    bad = [{"operation": "rewrite everything"}, {"operation": "revise", "ids": ["R1"], "text": None}, "delete R1"]
+    tried = Tried(world([*bad, good]))
+    tried.resolve()
+    steps = [(step.verdict.accepted, step.verdict.why) for step in tried.steps if step.purpose == "repair"]
+    unknown = "there is no operation"
+    assert [why.split(" '")[0] for _, why in steps[:3]] == [unknown, "revise needs a text", unknown]
+    assert not any(accepted for accepted, _ in steps[:3])
+    assert tried.steps[3].edit == Edit(**good)
+
+
+def test_a_reply_that_is_no_list_is_passed_over():
+    tried = Tried(scripted(lambda prompt: {"edits": "None, thanks.", "reasoning": "because"}))
     assert tried.resolve() == RULES
     assert tried.steps == []
 

@@ -179,7 +179,7 @@ def test_a_program_without_a_table_gets_its_score_and_measures():
     title, *_ = shown = console.file.getvalue().splitlines()
     assert title.startswith("mine, test, image: scripted")
     assert any("100.0" in line for line in shown)
-    assert shown[-1].startswith("In percent; 0 without a reply that could be read")
+    assert shown[-1].startswith("In percent; 0 whose reply was of no use")
 
 
 def test_nothing_left_to_score_is_said():

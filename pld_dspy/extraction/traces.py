@@ -6,7 +6,7 @@ import dspy
 
 from pld_dspy.context import Context
 from pld_dspy.examples import example_id
-from pld_dspy.student import PASSED, score_of
+from pld_dspy.student import PASSED, answer, score_of
 
 
 class Turn(NamedTuple):
@@ -32,7 +32,7 @@ def passed_traces(context: Context) -> dict[str, dict[str, Turn]]:
 
     def run(example: dspy.Example) -> dict[str, Turn]:
         with dspy.context(trace=[]):
-            prediction = program(**example.inputs())
+            prediction = answer(program, example)
             trace = list(dspy.settings.trace)
         if score_of(context.metric, example, prediction) < PASSED:
             return {}

@@ -7,9 +7,10 @@ from pld_dspy.clustering import Clustering
 from pld_dspy.distillation import Distillation
 from pld_dspy.experiment import Summary
 from pld_dspy.report.pictures import candidate_picture, study_pictures
-from pld_dspy.report.tables import cost, notice, percent
+from pld_dspy.report.tables import cost, notice
 from pld_dspy.rules.wording import sound
 from pld_dspy.run import RunFolder
+from pld_dspy.statistics import percent
 from pld_dspy.student.coverage import shortened
 
 if TYPE_CHECKING:

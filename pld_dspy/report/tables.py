@@ -18,6 +18,7 @@ from pld_dspy.experiment.scoring import Scores
 from pld_dspy.metrics.breakdown import Breakdown
 from pld_dspy.models import simulated
 from pld_dspy.run import Usage
+from pld_dspy.statistics import percent
 from pld_dspy.student.coverage import Coverage, Share, shortened
 
 SIMULATED = "Simulated models: these figures show that the machinery works, never that distillation does."
@@ -26,11 +27,6 @@ SIMULATED = "Simulated models: these figures show that the machinery works, neve
 def notice(models: Iterable[str]) -> str:
     """What has to be said of figures where one of the models is simulated; else ""."""
     return SIMULATED if any(map(simulated, models)) else ""
-
-
-def percent(fraction: float | None, sign: str = "%") -> str:
-    """A fraction as a person reads it."""
-    return "–" if fraction is None else f"{100 * fraction:.1f}{sign}"
 
 
 _hundredths = partial(percent, sign="")

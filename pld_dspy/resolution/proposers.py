@@ -24,7 +24,7 @@ from pld_dspy.resolution.diagnosis import (
     stratified,
 )
 from pld_dspy.rules import Edit, Proposal, RuleSet
-from pld_dspy.student import tasks_of
+from pld_dspy.student import answer, tasks_of
 from pld_dspy.teacher import Teacher
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ def _followed(context: Context, sample: Sequence[dspy.Example], round: Round) ->
 
     def ask(example: dspy.Example) -> dict[str, str]:
         with dspy.context(trace=[]):
-            program(**example.inputs())
+            answer(program, example)
             calls = [(names.get(id(predictor), ""), outputs) for predictor, _, outputs in dspy.settings.trace]
         return {
             name: rule_named(outputs.get(FOLLOWED, ""), round.rules[name])

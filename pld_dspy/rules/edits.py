@@ -1,10 +1,11 @@
 """The operations on rules, edits as the teacher proposes them, and a rule with its history of edits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, computed_field
+from pydantic import BaseModel, BeforeValidator, Field, computed_field, model_validator
 
+from pld_dspy.errors import brief
 from pld_dspy.plugins import installed, named
 from pld_dspy.rules.wording import RuleText, Text
 
@@ -86,6 +87,12 @@ class Delete(Operation):
     name, usage, ids, texts = "delete", "the ids of rules that mislead", (1, None), 0
 
 
+class Unknown(Operation):
+    """What no operation is called: it changes nothing, and is a fault of the edit."""
+
+    name, usage, ids, texts = "unknown", "", (0, None), 0
+
+
 class Reorder(Operation):
     """Rules change places among themselves: into the order in which the edit names them."""
 
@@ -117,12 +124,6 @@ def operation_of(name: str) -> Operation:
     return operation() if isinstance(operation, type) else operation
 
 
-def _known(name: str) -> str:
-    if name not in OPERATIONS and name not in installed("operations"):
-        raise ValueError(f"there is no operation {name!r}; there are {', '.join(OPERATIONS)}")
-    return name
-
-
 def _with_operations(schema: dict[str, Any]) -> None:
     """Tell models of the operations that are known by then, those of outsiders among them."""
     schema["enum"] = list(OPERATIONS)
@@ -131,11 +132,22 @@ def _with_operations(schema: dict[str, Any]) -> None:
 _IDS = "ids of the rules it changes; none for add, one for revise and split, two or more for merge and reorder"
 
 
-def _listed(value: Any) -> Any:
+def _text(value: Any) -> str:
+    """What models write for a text: nothing, or a number."""
+    return "" if value is None else str(value)
+
+
+def _name(value: Any) -> str:
+    return _text(value).strip().casefold()
+
+
+def _listed(value: Any) -> list[str]:
     """What models write for a list: one text by itself, or nothing."""
-    if value in (None, ""):
-        return ()
-    return (value,) if isinstance(value, str) else value
+    several = value if isinstance(value, list | tuple) else [value]
+    return [_text(one) for one in several if one not in (None, "")]
+
+
+_ModelText = Annotated[Text, BeforeValidator(_text)]
 
 
 class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
@@ -145,18 +157,27 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
     is missing in an edit is its `fault` and no error, so that one bad edit does not lose the others of a reply.
     """
 
-    operation: Annotated[str, AfterValidator(_known)] = Field(json_schema_extra=_with_operations)
+    operation: Annotated[str, BeforeValidator(_name)] = Field(json_schema_extra=_with_operations)
     ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(default=(), description=_IDS)
-    text: Text = Field(default="", description="the new wording, for revise, add and merge")
+    text: _ModelText = Field(default="", description="the new wording, for revise, add and merge")
     texts: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = Field(
         default=(), description="the new wordings, two or more, for split only"
     )
-    reason: Text = Field(default="", description="which cases it mends and why")
+    reason: _ModelText = Field(default="", description="which cases it mends and why")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whatever(cls, value: Any) -> Any:
+        """What is no edit at all becomes one that says so: it is a fault of its own, not of the reply."""
+        if isinstance(value, Mapping):
+            return {"operation": "", **value}
+        return value if isinstance(value, cls) else {"operation": "", "reason": brief(value)}
 
     @property
     def kind(self) -> Operation:
         """What it does."""
-        return operation_of(self.operation)
+        known = self.operation in OPERATIONS or self.operation in installed("operations")
+        return operation_of(self.operation) if known else Unknown()
 
     @property
     def fault(self) -> str | None:
@@ -165,6 +186,8 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
         >>> Edit(operation="merge", ids=("R1",), text="If the sky is red, expect wind.").fault
         'merge cannot name 1 rules'
         """
+        if isinstance(self.kind, Unknown):
+            return f"there is no operation {self.operation!r}; there are {', '.join(OPERATIONS)}"
         (fewest, most), texts = self.kind.ids, self.kind.texts
         named_rules = len(set(self.ids))
         if named_rules < max(fewest, len(self.ids)) or (most is not None and named_rules > most):

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dspy
+import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from pld_dspy.errors import PLDError
+from pld_dspy.errors import PLDError, reason
 from pld_dspy.rules import RuleSet
 from pld_dspy.run.usage import Usage
 
@@ -120,7 +121,23 @@ class RunFolder:
             return
         parts = [f"# {name}\n\n{predictor.signature.instructions}\n" for name, predictor in program.named_predictors()]
         self.write("prompt.md", "\n".join(parts))
-        program.save(self.path / "program.json")
+        part = self.path / "program.part.json"  # DSPy goes by the ending
+        program.save(part)
+        os.replace(part, self.path / "program.json")
+
+    def check_program(self, program: dspy.Module) -> None:
+        """See whether a program can be saved, before anything is paid.
+
+        Raises:
+            PLDError: its state is no JSON, as of demonstrations that hold sets or bytes.
+        """
+        if self.path is None:
+            return
+        try:
+            orjson.dumps(program.dump_state())
+        except Exception as error:  # orjson's, DSPy's, or an engine's own
+            name = type(program).__name__
+            raise PLDError(f"The program {name} cannot be saved in {self.path}: {reason(error)}.") from error
 
 
 def append_line(path: Path, line: BaseModel) -> None:

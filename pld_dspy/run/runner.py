@@ -230,7 +230,9 @@ class _Turn(Generic[T, R]):
         except dspy_errors.LMError as error:
             self.failed.append(error)
             if isinstance(error, HOPELESS) and (self.turn or self._confirmed(error)):
-                self.fatal.append(PLDError(f"The model {error.model} does not answer: {_said(error)}; {ADVICE}"))
+                self.fatal.append(
+                    PLDError(f"The model {error.model or self.role} does not answer: {_said(error)}; {ADVICE}")
+                )
             return Outcome(None, _said(error), failed=True)
         except Exception as error:
             self.broken += 1

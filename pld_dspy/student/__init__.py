@@ -2,6 +2,7 @@
 
 from pld_dspy.student.coverage import Coverage, coverage
 from pld_dspy.student.evaluation import PASSED, Evaluation, Evaluator, Scored, score_of
+from pld_dspy.student.inputs import answer, examples_of
 from pld_dspy.student.instructions import instruct
 from pld_dspy.student.program import (
     Metric,
@@ -26,10 +27,12 @@ __all__ = [
     "Routing",
     "Scored",
     "Student",
+    "answer",
     "breakdown_of",
     "check_routing",
     "coverage",
     "exact_match",
+    "examples_of",
     "in_words",
     "instruct",
     "metric_of",

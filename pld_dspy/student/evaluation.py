@@ -1,7 +1,9 @@
 """Scoring a program on examples, each example once for each wording of the program."""
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from inspect import signature
 
 import dspy
 from dspy.utils.exceptions import LMError
@@ -13,7 +15,10 @@ from pld_dspy.identity import program_fingerprint
 from pld_dspy.rules.wording import Text
 from pld_dspy.run import NOT_RUN, BudgetSpent, RunFolder, Runner
 from pld_dspy.run.runner import ADVICE
+from pld_dspy.student.inputs import answer
 from pld_dspy.student.program import Metric, in_words, outputs_of
+
+log = logging.getLogger(__name__)
 
 OUTPUT_CHARACTERS = 4_000  # of an output field that are kept
 PASSED = 0.5  # a score from which an answer counts as a success in diagnosis
@@ -85,6 +90,7 @@ class Evaluator:
         self._runner = runner
         self._meter = runner.meter("student")
         self._folder = folder or RunFolder(None)
+        self._warned = False
         known = self._folder.lines("evaluations.jsonl", Scored)
         self._known = {(scored.program, scored.content): scored for scored in known if scored.error is None}
         runner.replies["student", True] += len(self._known)
@@ -141,8 +147,11 @@ class Evaluator:
     def _score(self, program: dspy.Module, example: dspy.Example, key: tuple[str, str], purpose: str) -> Scored:
         meter = self._meter.child()
         with dspy.context(usage_tracker=meter):
-            prediction = program(**example.inputs())
+            prediction = answer(program, example)
         score = score_of(self._metric, example, prediction)
+        if not 0 <= score <= 1 and not self._warned:
+            self._warned = True
+            log.warning("The metric gave %g on example %s: scores should be from 0 to 1.", score, example_id(example))
         tokens = sum(usage.prompt_tokens for usage in meter.by_model().values())
         return Scored(
             purpose=purpose,
@@ -159,19 +168,34 @@ class Evaluator:
 
 
 def score_of(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -> float:
-    """A metric's score of one answer.
+    """A metric's score of one answer; it may have a metric's arguments anywhere in DSPy, a trace and names among them,
+    and give a number, a truth value, or these as the `score` of a dictionary or a prediction.
 
     Raises:
         ExampleError: the metric raises, or returns no finite number.
         dspy.utils.exceptions.LMError: a model that the metric asks does not answer.
     """
+    name = getattr(metric, "__name__", type(metric).__name__)
     try:
-        score = float(metric(example, prediction))
+        found = metric(*[example, prediction, None, None, None][: _taken(metric)])
+        found = found["score"] if isinstance(found, Mapping | dspy.Prediction) else found
+        if found is None:
+            raise ValueError("it returned None instead of a number from 0 to 1")
+        score = float(found)
     except LMError:
         raise
     except Exception as error:
-        name = getattr(metric, "__name__", type(metric).__name__)
         raise ExampleError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
     if not math.isfinite(score):
         raise ExampleError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
     return score
+
+
+def _taken(metric: Metric) -> int:
+    """How many arguments a metric needs: two, or three as in a bootstrap, or five as of GEPA."""
+    try:
+        parameters = signature(metric).parameters.values()
+    except (TypeError, ValueError):  # a function in C
+        return 2
+    needed = [one for one in parameters if one.default is one.empty and one.kind in (0, 1)]  # positional
+    return min(max(len(needed), 2), 5)

@@ -1,0 +1,46 @@
+"""What goes into a program: rows of data as examples, and an example's inputs as a call."""
+
+from collections.abc import Iterable, Mapping
+from inspect import signature
+from typing import Any
+
+import dspy
+from dspy.utils.syncify import run_async
+
+from pld_dspy.errors import PLDError
+
+
+def examples_of(program: dspy.Module, rows: Iterable[Any]) -> list[dspy.Example]:
+    """Rows as examples: dictionaries, rows of a `datasets.Dataset`, and examples that do not say what their inputs are.
+
+    Inputs are the fields that the program takes, by its predictors' signatures or its `forward`, and that none of its
+    predictors gives; the others are labels. An example that says what its inputs are is taken as it is.
+
+    Raises:
+        PLDError: a row is something else, or has none of the program's inputs.
+    """
+    signatures = [predictor.signature for predictor in program.predictors()]
+    call: Any = getattr(program, "forward", None) or getattr(program, "aforward", None)
+    parameters = signature(call).parameters.values() if call else ()
+    taken = {name for one in signatures for name in one.input_fields}
+    taken |= {one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+    inputs = taken - {name for one in signatures for name in one.output_fields}
+
+    def example(number: int, row: Any) -> dspy.Example:
+        if isinstance(row, dspy.Example) and row._input_keys is not None:
+            return row
+        if not isinstance(row, Mapping | dspy.Example):
+            raise PLDError(f"Example {number} is a {type(row).__name__}: give dspy.Examples or dictionaries.")
+        if not (own := [name for name in dict(row) if name in inputs]):
+            there, wanted = ", ".join(map(str, dict(row))) or "nothing", ", ".join(sorted(inputs))
+            raise PLDError(f"Example {number} has none of the inputs of the program ({wanted}), but {there}.")
+        return dspy.Example(**dict(row)).with_inputs(*own)
+
+    return [example(number, row) for number, row in enumerate(rows, start=1)]
+
+
+def answer(program: dspy.Module, example: dspy.Example) -> dspy.Prediction:
+    """What a program makes of an example's inputs, also one that has only an `aforward`."""
+    if hasattr(program, "forward"):
+        return program(**example.inputs())
+    return run_async(program.acall(**example.inputs()))

@@ -1,0 +1,161 @@
+"""Rows of data and programs of other kinds, as people have them."""
+
+import datetime
+import json
+
+import datasets
+import dspy
+import pytest
+from scripted import ScriptedEngine, examples, scripted
+
+from pld_dspy import PLDError, PLDTeleprompter
+from pld_dspy.clustering import tfidf
+from pld_dspy.run import Budget
+from pld_dspy.student import answer, examples_of
+
+STUDENT = dspy.Predict("question -> answer")
+ROWS = [{"id": f"q{i}", "question": f"Is {i} a number?", "answer": "yes"} for i in range(9)]
+
+
+def world(prompt):
+    if "rule" in prompt.outputs:
+        return {"rule": "If the question asks for a number, then say yes.", "reasoning": "So."}
+    if "edits" in prompt.outputs:
+        return {"edits": "[]", "reasoning": "So."}
+    return {"answer": "yes" if "then say yes" in prompt.system else "no"}
+
+
+def compiled(student, rows, **arguments):
+    lm = scripted(world)
+    with dspy.context(lm=lm):
+        teleprompter = PLDTeleprompter(
+            embedder=tfidf, num_threads=1, budget=Budget(max_iterations=0, num_candidates=1), **arguments
+        )
+        return teleprompter.compile(student, trainset=rows), lm.engine.prompts
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ROWS,
+        [dspy.Example(**row) for row in ROWS],
+        datasets.Dataset.from_list(ROWS),
+        examples(9),
+        [*ROWS[:5], *examples(9)[5:]],
+    ],
+)
+def test_rows_of_any_kind_are_examples(rows):
+    program, _ = compiled(STUDENT, rows)
+    assert program.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
+    assert sorted(program.pld.rules["self"].rules[0].examples)[0] in {"q0", "q1", "q2", "q3"}, "ids are kept"
+
+
+class Two(dspy.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = dspy.Predict("question -> topic")
+        self.second = dspy.Predict("question, topic -> answer")
+
+    def forward(self, question, hint=""):
+        return self.second(question=question, topic=self.first(question=question).topic)
+
+
+def test_inputs_are_what_the_program_takes_and_gives_not():
+    row = {"question": "q", "topic": "t", "hint": "h", "answer": "a", "source": "s"}
+    (example,) = examples_of(Two(), [row])
+    assert set(example.inputs().keys()) == {"question", "hint"}
+    assert set(example.labels().keys()) == {"topic", "answer", "source"}
+    own = dspy.Example(**row).with_inputs("question", "source")
+    assert examples_of(Two(), [own]) == [own], "who says what the inputs are is believed"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["Is 1 a number?"], "Example 1 is a str: give dspy.Examples or dictionaries."),
+        ([ROWS[0], {"q": 1, "a": 2}], "Example 2 has none of the inputs of the program .question., but q, a."),
+        ([{}], "Example 1 has none of the inputs of the program .question., but nothing."),
+    ],
+)
+def test_what_is_no_example_is_said(rows, said):
+    with pytest.raises(PLDError, match=said):
+        examples_of(STUDENT, rows)
+
+
+class Later(dspy.Module):
+    """A program that can only be awaited."""
+
+    def __init__(self):
+        super().__init__()
+        self.predict = dspy.Predict("question -> answer")
+
+    async def aforward(self, question):
+        return await self.predict.acall(question=question)
+
+
+class Awaited:
+    """An engine, to be awaited."""
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    async def complete(self, request):
+        return self.engine.complete(request)
+
+
+def test_a_program_that_can_only_be_awaited_compiles():
+    student, engine = Later(), ScriptedEngine(world)
+    student.set_lm(dspy.LM("awaited", engine=engine, async_engine=Awaited(engine), cache=False, num_retries=0))
+    program, _ = compiled(student, ROWS)
+    assert program.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
+    assert program.pld.usage["student"].calls == sum("answer" in prompt.outputs for prompt in engine.prompts) == 6
+    assert answer(program, examples(1)[0]).answer == "yes"
+
+
+class Silent:
+    """An engine that cannot be saved."""
+
+    def complete(self, request):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("thing", [{1, 2}, b"bytes", object(), "half \ud800"])
+def test_a_program_that_cannot_be_saved_is_refused_before_the_first_call(tmp_path, thing):
+    student = STUDENT.deepcopy()
+    student.demos = [dspy.Example(question=thing, answer="yes")]
+    lm = scripted(world)
+    with dspy.context(lm=lm), pytest.raises(PLDError, match=r"The program Predict cannot be saved in .*run: "):
+        PLDTeleprompter(embedder=tfidf, log_dir=tmp_path / "run").compile(student, trainset=ROWS)
+    assert not lm.engine.prompts
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_engine_that_cannot_be_saved_is_refused_where_something_is_saved(tmp_path):
+    student = STUDENT.deepcopy()
+    student.set_lm(dspy.LM("silent", engine=Silent()))
+    with pytest.raises(PLDError, match=r"cannot be saved in .*dump_state"):
+        PLDTeleprompter(embedder=tfidf, log_dir=tmp_path / "run").compile(student, trainset=ROWS)
+
+
+def test_pictures_dates_and_models_in_demonstrations_are_saved(tmp_path):
+    student = STUDENT.deepcopy()
+    things = [dspy.Image("data:image/png;base64,AAAA"), datetime.date(2026, 11, 27), dspy.History(messages=[{"a": 1}])]
+    student.demos = [dspy.Example(question=thing, answer="yes") for thing in things]
+    program, _ = compiled(student, ROWS, log_dir=tmp_path / "run")
+    assert program.pld.validation["compiled"] == 1.0
+    assert len(json.loads((tmp_path / "run/program.json").read_text())["demos"]) == 3
+
+
+def test_what_fails_at_the_end_is_on_record_and_loses_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(dspy.Predict, "save", full)
+    with pytest.raises(OSError, match="disk is full"):
+        compiled(STUDENT, ROWS, log_dir=tmp_path / "run")
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed: the disk is full"
+    assert not list((tmp_path / "run").glob("program*"))
+    monkeypatch.undo()
+    _, prompts = compiled(STUDENT, ROWS, log_dir=tmp_path / "run")
+    assert prompts == [], "everything is known"
+    assert (tmp_path / "run/program.json").exists()
