@@ -33,7 +33,7 @@ class AnswerWithImage(AnswerText):
     Answer with the letter of the right choice and nothing else."""
 
     image: dspy.Image | None = dspy.InputField(desc="the figure that the question is about, if any")
-    choice_images: list[dspy.Image] = dspy.InputField(desc="a picture of each choice, in their order; may be empty")
+    choice_images: list[dspy.Image] = dspy.InputField(desc="pictures of the choices, in no known order; may be empty")
 
 
 SIGNATURES = {

@@ -67,6 +67,15 @@ def test_pictures_of_choices_come_along_in_their_order(folder):
         load("scienceqa", "test", folder)
 
 
+def test_captions_may_lie_beside_the_folder_as_in_the_official_repository(folder):
+    inside = load("scienceqa", "test", folder, modality="caption")
+    (folder / "captions.json").rename(folder.parent / "captions.json")
+    assert load("scienceqa", "test", folder, modality="caption") == inside
+    (folder.parent / "captions.json").unlink()
+    with pytest.raises(PLDError, match=r"captions\.json"):
+        load("scienceqa", "test", folder, modality="caption")
+
+
 def test_captions_stand_in_for_pictures_and_text_for_neither(folder):
     captions = json.loads((folder / "captions.json").read_text())["captions"]
     with_picture = set(pictured(folder, "test"))
@@ -91,11 +100,12 @@ def test_descriptions_stand_in_for_pictures_of_questions_and_choices(folder):
     found = {
         example.pid: example for example in load("scienceqa", "test", folder, modality="describe", describe=describe)
     }
-    assert (found[pid].caption, found[pid].image, found[pid].choice_images) == (f"{pid}/image", None, [])
-    assert found[pid].choices == [f"{c} (picture: {pid}/choice_{number})" for number, c in enumerate(choices)]
+    assert (found[pid].choices, found[pid].image, found[pid].choice_images) == (choices, None, [])
+    own, heading, *others = found[pid].caption.split("\n")
+    assert (own, heading) == (f"{pid}/image", "Pictures of the choices, in no known order:")
+    assert others == [f"- {pid}/choice_{number}" for number in range(len(choices))]
     for other in set(found) - {pid}:
         assert found[other].caption == (f"{other}/image" if found[other].pictured else "")
-        assert not any("picture:" in choice for choice in found[other].choices)
     assert all(isinstance(figure, dspy.Image) for figure in asked)
     with pytest.raises(PLDError, match="needs something that describes"):
         load("scienceqa", "test", folder, modality="describe")

@@ -1,5 +1,6 @@
 import contextlib
 import itertools
+import socket
 import threading
 
 import dspy
@@ -228,3 +229,16 @@ def test_a_model_newer_than_the_price_list_has_no_price_and_a_local_one_is_free(
 def test_tokens_are_counted_with_the_models_tokenizer():
     assert count_tokens("openai/gpt-4o", "one two three") == 3
     assert count_tokens("rehearsal:seed=0", "12345") == 2
+
+
+@pytest.mark.parametrize(
+    "model", ["meta-llama/Llama-3.2-1B", "together_ai/llama-2", "cohere/command-r", "hf:some/thing"]
+)
+def test_tokens_are_counted_without_a_network(monkeypatch, model):
+    def closed(*arguments, **settings):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", closed)
+    monkeypatch.setattr(socket, "getaddrinfo", closed)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    assert count_tokens(model, "one two three") == 3

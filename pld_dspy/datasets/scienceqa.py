@@ -66,8 +66,8 @@ def load_scienceqa(
     """Load one split.
 
     Args:
-        source: a folder with problems.json, pid_splits.json, captions.json (for `modality="caption"`) and
-            images/SPLIT/PID/, or the hub.
+        source: a folder with problems.json, pid_splits.json, images/SPLIT/PID/ and, there or in the folder above, as
+            in the official repository, captions.json (for `modality="caption"`); or the hub.
         split: a name in pid_splits.json (train, val, test, minitrain, ...), or "trainval". The hub has train, val,
             trainval and test, and neither captions nor pictures of choices.
         limit, seed, describe: as `pld_dspy.datasets.load` takes them.
@@ -76,8 +76,9 @@ def load_scienceqa(
         longest_side: of a picture as models get it, in pixels.
 
     Returns:
-        Examples with the inputs question, choices, context (the hint), caption, image, choice_images (none, or one for
-        each choice), and with pid, answer (a letter), pictured (whether the problem has a picture, in any modality),
+        Examples with the inputs question, choices, context (the hint), caption, image, choice_images (none, or pictures
+        of the choices in no known order: of 75 problems with such pictures that were opened on 2026-11-27, they follow
+        the order of the choices in 26), and with pid, answer (a letter), pictured (whether the problem has a picture, in any modality),
         split, task, grade, subject, topic, category, skill, lecture and solution.
 
     Raises:
@@ -100,10 +101,12 @@ def _read_folder(folder: Path, split: str, limit: int | None, seed: int, modalit
     if not all(isinstance(splits.get(part), list) for part in parts):
         raise PLDError(f"{folder} has no split {split!r}; it has {', '.join(splits)}.")
     pids = list(dict.fromkeys(str(pid) for part in parts for pid in splits[part]))
-    captions = read_json(folder / "captions.json", "ScienceQA") if modality == "caption" else {}
+    beside = folder.parent / "captions.json"
+    captioned = beside if beside.exists() and not (folder / "captions.json").exists() else folder / "captions.json"
+    captions = read_json(captioned, "ScienceQA") if modality == "caption" else {}
     captions = captions.get("captions", captions)
     if not isinstance(captions, dict):
-        raise PLDError(f"{folder / 'captions.json'} is not in the ScienceQA layout: it has no captions by pid.")
+        raise PLDError(f"{captioned} is not in the ScienceQA layout: it has no captions by pid.")
     images = folder / "images"
     for pid in choose(pids, limit, seed):
         content = problems.get(pid)
@@ -113,7 +116,7 @@ def _read_folder(folder: Path, split: str, limit: int | None, seed: int, modalit
             yield Problem(pid, content)
             continue
         if modality == "caption" and not captions.get(pid):
-            raise PLDError(f"{folder / 'captions.json'} has no caption of problem {pid}, which has a picture.")
+            raise PLDError(f"{captioned} has no caption of problem {pid}, which has a picture.")
         place = (str(content["split"]), pid)
         names = [str(content["image"]), *(f"choice_{number}.png" for number in range(len(_choices(pid, content))))]
         image, *pictures = [inside(images, *place, name, example=pid) for name in names]
@@ -172,8 +175,9 @@ def _in_words(examples: list[dspy.Example], describe: Describe) -> list[dspy.Exa
     texts = iter(describe(figures))
     for number, example in enumerate(examples):
         if example.image:
-            caption, choices = next(texts), example.choices
-            if example.choice_images:
-                choices = [f"{choice} (picture: {next(texts)})" for choice in choices]
-            examples[number] = example.copy(caption=caption, choices=choices, image=None, choice_images=[])
+            caption, pictured = next(texts), [next(texts) for _ in example.choice_images]
+            if pictured:
+                listed = "\n".join(f"- {text}" for text in pictured)
+                caption = f"{caption}\nPictures of the choices, in no known order:\n{listed}"
+            examples[number] = example.copy(caption=caption, image=None, choice_images=[])
     return examples
