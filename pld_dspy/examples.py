@@ -1,6 +1,7 @@
 """Training examples as ids, labels and text: what phases and files need to know of a `dspy.Example`."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -58,6 +59,12 @@ def present(inputs: dict[str, Any], first_figure: int = 1) -> Case:
         text = text_of(value)
         lines.append(f"{name}:\n{text}" if "\n" in text else f"{name}: {text}")
     return Case("\n".join(lines), figures)
+
+
+def has_options(example: dspy.Example) -> bool:
+    """Whether an example has options with letters: its answer is a letter, or it lists (A) and (B)."""
+    texts = [str(value) for value in example.toDict().values() if isinstance(value, str)]
+    return any(re.fullmatch(r"\W*[A-H]\W*", text) or ("(A)" in text and "(B)" in text) for text in texts)
 
 
 def rationale(example: dspy.Example) -> str:

@@ -63,7 +63,7 @@ def test_unusable_and_unreadable_replies_cost_only_their_example():
     assert [rule.example for rule in found] == ["q0", "q3"]
 
 
-@pytest.mark.parametrize("reply", ["gibberish", {"rule": ""}, {"rule": "Take (B) if you do not know."}])
+@pytest.mark.parametrize("reply", ["gibberish", {"rule": ""}, {"rule": "Yes. " * 99}])
 def test_a_teacher_without_one_usable_rule_is_an_error_that_says_why(reply):
     lm = scripted(lambda prompt: reply)
     with pytest.raises(PLDError, match="no usable rule for any of 2 examples"):

@@ -32,12 +32,13 @@ def one(
     solution: str = "",
     kind: str = "verb tenses",
     id: str = "1",
+    options: bool = False,
 ) -> Lesson:
     rationale = "\n".join(filter(None, (lecture, solution)))
-    return Lesson("self", id, "Answer.", text, [], answer, rationale, lecture, kind)
+    return Lesson("self", id, "Answer.", text, [], answer, rationale, lecture, kind, options)
 
 
-def ruled(**of_lesson: str) -> str | None:
+def ruled(**of_lesson) -> str | None:
     found = from_rationales([one(**of_lesson)])
     return found[0].rule if found else None
 
@@ -75,9 +76,9 @@ def test_of_a_long_lecture_the_sentences_about_the_question_and_the_answer_are_k
 def test_sentences_that_are_no_general_statement_are_left_out(sentence, why):
     text = "question: Which tense has the verb that Mona wrote to 250 people?"
     there = "Verbs of any tense say when."
-    kept = ruled(text=text, solution=f"{sentence}\n{there}", answer="past")
+    kept = ruled(text=text, solution=f"{sentence}\n{there}", answer="past", options=True)
     assert kept == f'For questions about "verb tenses": {there}', why
-    assert ruled(text=text, solution=sentence, answer="past") is None, why
+    assert ruled(text=text, solution=sentence, answer="past", options=True) is None, why
 
 
 def test_a_pronoun_brings_the_sentence_that_it_stands_for():

@@ -2,7 +2,7 @@ import dspy
 import numpy as np
 import pytest
 from fakes import FakeContext
-from scripted import scripted
+from scripted import examples, scripted
 
 from pld_dspy.rules import MicroRule, RuleSet
 from pld_dspy.synthesis.unions import MOST_RULES, unite_clusters
@@ -37,7 +37,8 @@ def test_one_rule_a_cluster_with_support_and_examples():
 
 @pytest.mark.parametrize("reply", ["no", {"rule": "Take option (B) if you must choose."}])
 def test_a_reply_that_is_no_rule_keeps_the_first_wording(reply):
-    rules = united(RULES[:2], LABELS[:2], scripted(lambda prompt: reply))
+    context = FakeContext(lm=scripted(lambda prompt: reply), trainset=examples(1, answer="B"))
+    rules = unite_clusters(context, RULES[:2], LABELS[:2], "Answer.", {})
     assert [rule.text for rule in rules.rules] == ["one"]
 
 

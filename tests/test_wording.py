@@ -1,6 +1,6 @@
 import pytest
 
-from pld_dspy.rules.wording import flaw, leak
+from pld_dspy.rules.wording import flaw, leak, quotation
 
 EXAMPLE = (
     "question: Which tense does the sentence that Mona wrote in 1998 use?\nchoices:\npast\nfuture\nFiji\nNewton\n7"
@@ -16,17 +16,46 @@ LECTURE = "Verbs with will are future. A week has 7 days, says Newton."
         ("", "empty"),
         ("Future tense.", "fragment"),
         ("If this is so then check that. " * 20, "more than"),
-        ("If the question asks for a tense, then choose option B at once.", "letter"),
-        ("If the question asks for a tense, then (B) is the one to take.", "letter"),
-        ("If the question asks for a tense, the answer is A in most cases.", "letter"),
         ("If a sentence has a verb, then choose a tense.", None),
-        ("If a sentence has will in it, as in this example, choose future tense.", "in this example"),
-        ("A sentence with the word will is always in the future tense.", "does not say when"),
+        ("A sentence with the word will is always in the future tense.", None),
+        ("Given a sentence with will, choose the future tense.", None),
+        ("In questions about tense, look at the verb first.", None),
+        ("1. If a sentence has will in it, choose future tense.", None),
+        ("Wenn im Satz ein Verb mit 'werden' steht, dann ist es Zukunft.", None),
+        ("Si la phrase contient « demain », choisissez le futur.", None),
+        ("如果句子里有“明天”,就选将来时。", None),
+        ("文に「明日」があれば、未来形を選ぶ。", None),
+        ("내일이라는 말이 있으면 미래 시제를 고르세요.", None),
+        ("Если в предложении есть «завтра», выберите будущее время.", None),
+        ("ถ้ามีคำว่าพรุ่งนี้ให้เลือกอนาคต", None),
+        ("将来时。", "fragment"),
+        ("如果句子里有明天就选将来时。" * 20, "more than"),
     ],
 )
-def test_flaw(rule, problem):
-    found = flaw(rule)
+@pytest.mark.parametrize("options", [False, True])
+def test_flaw(rule, options, problem):
+    found = flaw(rule, options)
     assert (found is None) if problem is None else (problem in found)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "If the question asks for a tense, then choose option B at once.",
+        "If the question asks for a tense, then (B) is the one to take.",
+        "If the question asks for a tense, the answer is A in most cases.",
+        "Wenn nach der Zeit gefragt wird, dann ist es immer (C).",
+    ],
+)
+def test_a_letter_is_a_flaw_where_there_are_options(rule):
+    assert "option by its letter" in flaw(rule, options=True)
+    assert flaw(rule) is None, "vitamin (B), or an option B of a contract"
+
+
+def test_quotations_of_scripts_without_spaces_are_found():
+    question = "问题:小明明天要去北京看他的老朋友,这句话是什么时态?"
+    assert quotation("如果小明明天要去北京看他的老朋友就选将来时", question)
+    assert quotation("如果句子里有“明天”这样的词,就选将来时。", question) is None
 
 
 @pytest.mark.parametrize(

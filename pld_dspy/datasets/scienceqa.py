@@ -77,9 +77,9 @@ def load_scienceqa(
 
     Returns:
         Examples with the inputs question, choices, context (the hint), caption, image, choice_images (none, or pictures
-        of the choices in no known order: of 75 problems with such pictures that were opened on 2026-11-27, they follow
-        the order of the choices in 26), and with pid, answer (a letter), pictured (whether the problem has a picture, in any modality),
-        split, task, grade, subject, topic, category, skill, lecture and solution.
+        of the choices in no known order: of 75 problems that were opened and looked at on 2026-11-27, those of 26 are
+        in the order of the choices), and with pid, answer (a letter), pictured (whether the problem has a picture, in
+        any modality), split, task, grade, subject, topic, category, skill, lecture and solution.
 
     Raises:
         PLDError: the source is not in the layout, or lacks a split, a problem or captions.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import dspy
 
 from pld_dspy.context import Context
-from pld_dspy.examples import example_id, labelled_predictors, present, rationale
+from pld_dspy.examples import example_id, has_options, labelled_predictors, present, rationale
 from pld_dspy.extraction.traces import Turn, passed_traces
 from pld_dspy.student import in_words
 
@@ -24,6 +24,7 @@ class Lesson(NamedTuple):
     rationale: str
     lecture: str  # the part of the rationale that is general knowledge
     kind: str = ""  # what kind of question the data say it is
+    options: bool = False  # whether it has options with letters
 
 
 def lessons_of(context: Context, traced: bool = False) -> list[Lesson]:
@@ -77,5 +78,6 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
         answer=answer,
         rationale=rationale(example),
         lecture=str(example.get("lecture") or ""),
+        options=has_options(example),
         kind=next((str(example[name]) for name in KIND_FIELDS if example.get(name)), ""),
     )

@@ -85,7 +85,12 @@ def _rule(lesson: Lesson, condition: str, sentences: Sequence[str], likeness: np
         tried = chosen.union(range(first, place + 1))
         text = " ".join([condition, *(sentences[number] for number in sorted(tried))])
         whole = all(map(_stands, sentences[first : place + 1])) and not _GOES_ON.match(sentences[first])
-        if whole and len(text.split()) <= WORDS and not flaw(text) and not leak(text, lesson.text, lesson.lecture):
+        if (
+            whole
+            and len(text.split()) <= WORDS
+            and not flaw(text, lesson.options)
+            and not leak(text, lesson.text, lesson.lecture)
+        ):
             rule, chosen = text, tried
     return rule
 

@@ -172,7 +172,7 @@ def ask_for_rules(
         for _ in range(ATTEMPTS):
             reply = predictor(**fields(lesson), refused=refused)
             rule, reasoning = " ".join((reply.rule or "").split()), reply.reasoning or ""
-            problem = flaw(rule) or leak(rule, f"{lesson.text}\n{demonstrations}", lesson.lecture) or ""
+            problem = flaw(rule, lesson.options) or leak(rule, f"{lesson.text}\n{demonstrations}", lesson.lecture) or ""
             if not problem:
                 micro = MicroRule(predictor=lesson.predictor, example=lesson.id, rule=rule, reasoning=reasoning)
                 context.folder.append("micro_rules.jsonl", micro)

@@ -1,7 +1,7 @@
 """What the gate has decided in one compile, so that nothing is tried twice."""
 
 from pld_dspy.context import Context, Rules, Version
-from pld_dspy.examples import example_id
+from pld_dspy.examples import example_id, has_options
 from pld_dspy.resolution.diagnosis import in_front
 from pld_dspy.resolution.gates import MINIBATCH, Gate, Trial
 from pld_dspy.rules import Edit, Proposal, Step, Verdict
@@ -25,6 +25,7 @@ class Decisions:
         self.context, self.gate = context, gate
         self.valset = in_front(context.valset, context.strata, MINIBATCH, context.seed)
         self._tried: dict[tuple[object, ...], tuple[Proposal, Step]] = {}  # by the edit and what it was to change
+        self._options = any(map(has_options, context.trainset))
         self._demonstrations = _demonstrations(context)  # which small teachers copy into their edits
 
     @property
@@ -50,7 +51,7 @@ class Decisions:
         key = (name, edit.gist, () if edit.wordings else tuple(named_texts))
         if not proposal.measured and self._is_settled(key, proposal):
             return rules
-        problem = obstacle(edit, rules[name])
+        problem = obstacle(edit, rules[name], self._options)
         if problem == REPEATED and self._was_taken(edit):
             return rules  # proposed for other failures, too
         if any(quotation(text, self._demonstrations, COPIED_WORDS) for text in edit.wordings):

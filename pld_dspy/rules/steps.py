@@ -49,11 +49,14 @@ class Step(BaseModel):
     verdict: Verdict
 
 
-def obstacle(edit: Edit, rules: RuleSet) -> str | None:
-    """Why an edit cannot be made, or None: its rules have to be there, and it has to say something new."""
+def obstacle(edit: Edit, rules: RuleSet, options: bool = False) -> str | None:
+    """Why an edit cannot be made, or None: its rules have to be there, and it has to say something new.
+
+    `options` is whether the questions have options with letters, which no rule may name.
+    """
     if edit.fault:
         return edit.fault
     if missing := [id for id in edit.ids if id not in {rule.id for rule in rules.rules}]:
         return f"there is no rule {', '.join(missing)}"
-    flaws = (flaw(" ".join(text.split())) for text in edit.wordings)
+    flaws = (flaw(" ".join(text.split()), options) for text in edit.wordings)
     return next(filter(None, flaws), REPEATED if edit.kind.repeats(edit, rules.rules) else None)

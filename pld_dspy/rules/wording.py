@@ -8,11 +8,11 @@ from pydantic import AfterValidator
 MAX_WORDS = 90
 QUOTED_WORDS = 7  # as many words of an example in a row are a quotation
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
-_CONDITION = re.compile(r"\W*(?:if|when|whenever|where|for|to)\b", re.IGNORECASE)
+# Signs of scripts that put no spaces between words: Thai to Khmer, kana, Han. Two of them are about a word.
+_SIGNS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]+")
 _OPTION_LETTER = re.compile(
     r"\((?-i:[A-H])\)|\b(?:option|choice|letter|answer(?: is)?:?) ?[\"']?(?-i:[A-H])\b", re.IGNORECASE
 )
-_THIS_EXAMPLE = re.compile(r"\bin this (?:case|example|question)\b|\bthe (?:given|correct) answer is\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\b\d[\d.,]*\d\b|\b[4-9]\b")  # small numbers are as often general knowledge
 _NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+\b")  # capitalised inside a sentence
 
@@ -33,23 +33,21 @@ Text = Annotated[str, AfterValidator(sound)]  # that a model wrote
 RuleText = Annotated[Text, AfterValidator(_one_line)]
 
 
-def flaw(rule: str) -> str | None:
-    """What makes a text no rule, or None.
+def flaw(rule: str, options: bool = False) -> str | None:
+    """What makes a text no rule, in any language, or None: it is a fragment or a treatise, or names an option.
 
-    A rule begins with when it applies. It is neither empty nor a treatise, and names no option by its letter and no
-    single example.
+    Args:
+        rule: its text.
+        options: whether the questions have options with letters, which say nothing in general.
     """
-    words = _WORD.findall(rule)
-    if len(words) < 4:
+    signs = sum(map(len, _SIGNS.findall(rule)))
+    words = len(_WORD.findall(_SIGNS.sub(" ", rule))) + signs / 2
+    if words < (3 if signs else 4):
         return "the rule is empty or a fragment"
-    if len(words) > MAX_WORDS:
+    if words > MAX_WORDS:
         return f"the rule has more than {MAX_WORDS} words"
-    if _OPTION_LETTER.search(rule):
+    if options and _OPTION_LETTER.search(rule):
         return "the rule names an option by its letter"
-    if not _CONDITION.match(rule):
-        return "the rule does not say when it applies; begin with the kind of question: If ..."
-    if match := _THIS_EXAMPLE.search(rule):
-        return f"the rule speaks of its example ({match.group()!r})"
     return None
 
 
@@ -72,7 +70,9 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
 
 
 def quotation(rule: str, text: str, n: int = QUOTED_WORDS) -> str | None:
-    """The first words of a text that a rule repeats, n in a row, or None."""
+    """The first words of a text that a rule repeats, n in a row, or None; 2 n signs of a script without spaces."""
     words, there = _WORD.findall(rule.casefold()), " ".join(_WORD.findall(text.casefold()))
-    spans = (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
-    return next((span for span in spans if f" {span} " in f" {there} "), None)
+    spans = [f" {' '.join(words[start : start + n])} " for start in range(len(words) - n + 1)]
+    for signs in _SIGNS.findall(rule):
+        spans += [signs[start : start + 2 * n] for start in range(len(signs) - 2 * n + 1)]
+    return next((span.strip() for span in spans if span in f" {there} "), None)

@@ -1,7 +1,7 @@
 """What goes into a program: rows of data as examples, and an example's inputs as a call."""
 
 from collections.abc import Iterable, Mapping
-from inspect import signature
+from inspect import getattr_static, signature
 from typing import Any
 
 import dspy
@@ -20,10 +20,10 @@ def examples_of(program: dspy.Module, rows: Iterable[Any]) -> list[dspy.Example]
         PLDError: a row is something else, or has none of the program's inputs.
     """
     signatures = [predictor.signature for predictor in program.predictors()]
-    call: Any = getattr(program, "forward", None) or getattr(program, "aforward", None)
-    parameters = signature(call).parameters.values() if call else ()
+    calls: list[Any] = [getattr_static(program, name) for name in ("forward", "aforward") if _has(program, name)]
+    parameters = [*signature(calls[0]).parameters.values()] if calls else []
     taken = {name for one in signatures for name in one.input_fields}
-    taken |= {one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+    taken |= {one.name for one in parameters[1:] if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
     inputs = taken - {name for one in signatures for name in one.output_fields}
 
     def example(number: int, row: Any) -> dspy.Example:
@@ -41,6 +41,11 @@ def examples_of(program: dspy.Module, rows: Iterable[Any]) -> list[dspy.Example]
 
 def answer(program: dspy.Module, example: dspy.Example) -> dspy.Prediction:
     """What a program makes of an example's inputs, also one that has only an `aforward`."""
-    if hasattr(program, "forward"):
+    if _has(program, "forward"):
         return program(**example.inputs())
     return run_async(program.acall(**example.inputs()))
+
+
+def _has(program: dspy.Module, method: str) -> bool:
+    """Whether a program has a method; DSPy warns of who looks at `program.forward`."""
+    return getattr_static(program, method, None) is not None

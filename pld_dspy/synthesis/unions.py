@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pld_dspy.context import Context
+from pld_dspy.examples import has_options
 from pld_dspy.rules import AppliedEdit, Edit, MicroRule, Rule, RuleSet
 from pld_dspy.rules.wording import flaw
 from pld_dspy.teacher import Teacher
@@ -50,9 +51,11 @@ def unite_clusters(
 def _ask(context: Context, teacher: Teacher, wordings: Sequence[tuple[str, ...]], task: str) -> Unions:
     """What the teacher makes of wordings; None where its reply is no rule, nothing where there is no reply."""
 
+    options = any(map(has_options, context.trainset))
+
     def ask(rules: tuple[str, ...]) -> str | None:
         rule = teacher.synthesise(task=task, rules=list(rules[:MOST_RULES])).rule or ""
-        return None if flaw(rule) else rule
+        return None if flaw(rule, options) else rule
 
     outcomes = context.ask("teacher", ask, wordings, "Uniting rules")
     return {rules: outcome.value for rules, outcome in zip(wordings, outcomes, strict=True) if outcome.error is None}
