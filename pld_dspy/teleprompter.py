@@ -15,7 +15,7 @@ from pld_dspy.distillation import Findings, finish
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.extraction import Rationales, Source, extract, sources_of
-from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
+from pld_dspy.identity import data_fingerprint, lasting_fingerprint, metric_fingerprint
 from pld_dspy.models import described, simulated
 from pld_dspy.models.embedders import AnyEmbedder, check, described_embedder, tfidf
 from pld_dspy.models.sentence_embedder import SentenceEmbedder
@@ -123,7 +123,8 @@ class PLDTeleprompter(Teleprompter):
         context, sources, predictors, clusterer, limits, how = self._prepared(student, trainset, valset, teacher)
         findings, validates = Findings(), gate_of(how.gate).validates
         try:
-            findings.student_score = context.score(student, context.valset, "Validating the student").score
+            # A copy: what a program keeps of its questions would make another program of it.
+            findings.student_score = context.score(student.deepcopy(), context.valset, "Validating the student").score
             micro_rules = extract(context, sources, predictors)
             findings.clusterings = cluster(context, micro_rules, clusterer)
             findings.candidates = unite(context, micro_rules, findings.clusterings, limits.num_candidates)
@@ -187,12 +188,12 @@ class PLDTeleprompter(Teleprompter):
         metric = self.metric or metric_of(student)
         configuration = {
             "program": type(student).__name__,
-            "instructions": program_fingerprint(student),
+            "instructions": lasting_fingerprint(student),
             "data": data_fingerprint([*trainset, *valset]),
             "n": {"train": len(trainset), "val": len(valset)},
             "student": described(student_lm),
             "teacher": described(teacher_lm) if teacher else "no model",
-            "teacher_prompts": program_fingerprint(teacher) if teacher else "",
+            "teacher_prompts": lasting_fingerprint(teacher) if teacher else "",
             "metric": metric_fingerprint(metric),
             "embedder": described_embedder(embedder),
             "clustering": clusterer_identity(self.clustering),
