@@ -3,7 +3,7 @@
 import pickle
 import sys
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import partial
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pld_dspy.identity import fingerprint, metric_fingerprint, program_fingerprint
 
 
-class Colour(str, Enum):
+class Colour(StrEnum):
     RED = "red"
     BLUE = "blue"
 

@@ -1,7 +1,7 @@
 """The metric of a program that has none, and the teacher's words for an answer: the output field's type decides."""
 
 from datetime import date
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Literal
 
 import dspy
@@ -18,7 +18,7 @@ from pld_dspy.resolution.diagnosis import Answered, failed
 from pld_dspy.student import Scored, exact_match, in_words
 
 
-class Colour(str, Enum):
+class Colour(StrEnum):
     RED = "red"
     BLUE = "blue"
 
@@ -55,14 +55,16 @@ SAME = [
     (list[Place], [{"x": 1, "name": "The Hill."}], [Place(x=1, name="hill")]),
     (date, "2020-01-02", date(2020, 1, 2)), (float | None, 4, 4.0), (str | None, "Paris.", "Paris"), (Any, "4", 4),
     (str, "Paris.", "Paris"), (str, "the Eiffel  Tower", "Eiffel tower!"), (str, 4, "4"), (str, True, "true"),
-    (str, ["Paris", "Lutetia"], "lutetia"), (str, "A", "(a)"), (str, "-5", "-5."), (str, "+", " + "), (str, "NaN", "nan"),
-    (str, None, None), (float, None, None),
+    (str, ["Paris", "Lutetia"], "lutetia"), (str, "A", "(a)"), (str, "-5", "-5."), (str, "+", " + "),
+    (str, "NaN", "nan"), (str, None, None), (float, None, None),
 ]  # fmt: skip
 OTHER = [
-    (float, 4, 5.0), (float, 4, "four"), (float, 4, None), (float, None, 4.0), (bool, "true", False), (bool, "maybe", True),
-    (list[float], [1, 2], [2.0, 1.0]), (list[float], [1, 2], [1.0]), (list[str], ["a"], "b"), (Colour, "red", Colour.BLUE),
+    (float, 4, 5.0), (float, 4, "four"), (float, 4, None), (float, None, 4.0), (bool, "true", False),
+    (bool, "maybe", True), (Colour, "red", Colour.BLUE),
+    (list[float], [1, 2], [2.0, 1.0]), (list[float], [1, 2], [1.0]), (list[str], ["a"], "b"),
     (Literal["a", "b"], "a", "b"), (dict[str, int], {"a": 1}, {"a": 1, "b": 2}), (Place, {"x": 1}, Place(x=2)),
-    (Place, "nowhere", Place(x=1)), (str, "A", "B"), (str, "A", ""), (str, "A", None), (str, "none", None), (str, "+", "-"),
+    (Place, "nowhere", Place(x=1)), (str, "A", "B"), (str, "A", ""), (str, "A", None), (str, "none", None),
+    (str, "+", "-"),
     (str, "-5", "5"), (str, "1.5", "15"), (str, ["Paris", "Lutetia"], "Rome"), (str, [], "Rome"), (str, "a b", "ab"),
 ]  # fmt: skip
 
@@ -101,8 +103,10 @@ def test_no_value_raises(kind, value):
 
 
 WRITTEN = [
-    (Colour, Colour.RED, "red"), (Size, Size.LARGE, "2"), (Place, Place(x=1, name="hü"), '{"x": 1, "y": 2, "name": "hü"}'),
-    (dict, {"a": [Colour.RED]}, '{"a": ["red"]}'), (list[str], ["a", "b"], '["a", "b"]'), (str, "so\nit is", "so\nit is"),
+    (Colour, Colour.RED, "red"), (Size, Size.LARGE, "2"),
+    (Place, Place(x=1, name="hü"), '{"x": 1, "y": 2, "name": "hü"}'),
+    (dict, {"a": [Colour.RED]}, '{"a": ["red"]}'), (list[str], ["a", "b"], '["a", "b"]'),
+    (str, "so\nit is", "so\nit is"),
     (float, 4.5, "4.5"), (bool, True, "True"),
 ]  # fmt: skip
 

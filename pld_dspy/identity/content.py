@@ -27,8 +27,9 @@ _LEFT_ON_PROGRAMS = {
     "history", "callbacks", "pld", "_compiled", "candidate_programs", "mb_candidate_programs", "trial_logs",
     "detailed_results",
 }  # fmt: skip
-_LEFT_ON_PREDICTORS = _LEFT_ON_PROGRAMS | {"stage", "traces", "train", "demos", "_index"}
+_LEFT_ON_PREDICTORS = _LEFT_ON_PROGRAMS | {"stage", "traces", "train", "demos", "metadata", "_index"}
 _FIELDS = {"__annotations__", "__pydantic_fields__"}  # members of a class that are no code, but count
+_CACHES = {"_abc_impl", "_value2member_map_"}  # those that do not
 _PLAIN = (str, int, float, bool, complex, bytes, type(None))
 _CODE = (types.FunctionType, staticmethod, classmethod, property)
 
@@ -102,13 +103,13 @@ class _Look:
         """
         members = []
         for place, kind in enumerate(self._classes):
-            installed = {name for base in kind.__mro__ if not is_own(base.__module__) for name in vars(base)}
-            called = {"forward", "aforward", *self._names, *installed}
+            inherited = {name for base in kind.__mro__ if not is_own(base.__module__) for name in vars(base)}
+            called = {"forward", "aforward", *self._names, *inherited} - _CACHES
             for name, member in sorted(vars(kind).items()):
-                if name.startswith("__"):
-                    counts = name in _FIELDS or isinstance(member, _CODE)
+                if name.startswith("_") and not isinstance(member, _CODE):
+                    counts = name in called if not name.startswith("__") else name in _FIELDS and bool(member)
                 else:
-                    counts = name != "_abc_impl" and (name in called or not issubclass(kind, dspy.Module))
+                    counts = name.startswith("__") or name in called or not issubclass(kind, dspy.Module)
                 if counts:
                     members.append((place, name))
         return members
@@ -227,7 +228,7 @@ class _Look:
         if make is None:  # it is known by its name; a function that caches, by what is behind it
             return self._node("named", getattr(value, "__module__", None), given, getattr(value, "__wrapped__", None))
         if isinstance(state, dict):
-            state = _without(state, _cached(type(value)))
+            state = _without(state, _cached(type(value))) or None
         return self._node("object", type(value), make, given, state, items, pairs)
 
 
