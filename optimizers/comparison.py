@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pld_dspy.errors import PLDError
 from pld_dspy.experiment import Task
-from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
+from pld_dspy.identity import data_fingerprint, lasting_fingerprint, metric_fingerprint
 from pld_dspy.models import described
 from pld_dspy.optimizers.recording import Phase
 from pld_dspy.optimizers.registry import CannotRun, Job, Optimizer, ordered
@@ -173,7 +173,7 @@ def _configuration(task: Task, student_lm: dspy.LM, teacher_lm: dspy.LM, max_lm_
     return {
         "comparison of": task.name,
         "program": type(task.program).__name__,
-        "instructions": program_fingerprint(task.program),
+        "instructions": lasting_fingerprint(task.program),
         "data": data_fingerprint([*examples["train"], *examples["val"]]),
         "n": {split: len(part) for split, part in examples.items()},
         "test data": data_fingerprint(examples["test"]),

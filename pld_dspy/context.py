@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import dspy
 import numpy as np
 
+from pld_dspy.examples import told_apart
 from pld_dspy.models.embedders import AnyEmbedder, embed
 from pld_dspy.rules import MicroRule, RuleSet, Step
 from pld_dspy.run import Outcome, RunFolder, Runner, count_tokens
@@ -118,6 +119,7 @@ class Compile(Context):
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.trainset = told_apart(self.trainset)
         self.strata = strata_of(self.student, self.trainset)
         self.display_progress = self.runner.display_progress
         # A run that is taken up again may only have questions left whose replies are of no use.

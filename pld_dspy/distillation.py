@@ -49,8 +49,8 @@ def preflight(context: Compile) -> None:
         PLDError: it gives no reply, or none of its replies can be used, and why.
         BudgetSpent: there is no call left.
     """
-    if context.score(context.student, context.valset[:1], "Asking a first question").errors:
-        several = context.score(context.student, context.valset[:FEW], "Asking first questions").items
+    if context.score(context.build({}), context.valset[:1], "Asking a first question").errors:
+        several = context.score(context.build({}), context.valset[:FEW], "Asking first questions").items
         if all(item.error for item in several):
             raise OfNoUse(f"Not one of the student's first answers is of use: {several[0].error}")
 
@@ -106,7 +106,7 @@ def ask_again(context: Compile, findings: Findings) -> None:
         BudgetSpent: there are calls left for some of them only.
     """
     if findings.student and findings.student.failed:
-        findings.student = context.score(context.student, context.valset, "Asking again")
+        findings.student = context.score(context.build({}), context.valset, "Asking again")
     for place, version in enumerate(context.versions):
         if version.validation and version.validation.failed:
             context.validate(place)

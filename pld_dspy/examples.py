@@ -1,16 +1,26 @@
 """Training examples as ids, labels and text: what phases and files need to know of a `dspy.Example`."""
 
-import hashlib
+import copy
+import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any, NamedTuple
 
 import dspy
+from dspy.adapters.utils import serialize_for_json
+from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
+from pld_dspy.identity import fingerprint
 
 ID_FIELDS = ("pid", "question_id", "id")
 RATIONALE_FIELDS = ("rationale", "lecture", "solution", "explanation")
+MOST_CHARACTERS = 4_000  # of what JSON does not have, as an array or a table
+DEEPEST = 12  # what is nested deeper is not shown
+ADDRESS = re.compile(" at 0x[0-9A-Fa-f]+")
 
 
 class Case(NamedTuple):
@@ -21,40 +31,54 @@ class Case(NamedTuple):
 
 
 def example_id(example: dspy.Example) -> str:
-    """The example's own id, or the first twelve hexadecimal digits of a hash of its content."""
+    """The example's own id, or its fingerprint; always this for one that `told_apart` has found to share its id."""
+    if "_by_content" in vars(example):
+        return fingerprint(example)
     for field in ID_FIELDS:
-        if example.get(field) not in (None, ""):
+        if not blank(example.get(field)):
             return str(example[field])
     return fingerprint(example)
 
 
-def fingerprint(example: dspy.Example) -> str:
-    """A hash of all of an example's fields, images included, as models get them."""
+def told_apart(examples: Sequence[dspy.Example]) -> list[dspy.Example]:
+    """The same examples, and in place of those whose id is also that of another one copies that go by their content.
 
-    def text_of(value: Any) -> str:
-        if isinstance(value, list | tuple):
-            return "\x1d".join(text_of(item) for item in value)
-        return str(value)
+    Examples that are equal in all their fields keep the id that they share.
+    """
+    ids = [example_id(example) for example in examples]
+    times = Counter(ids)
+    contents = {(id, fingerprint(each)) for id, each in zip(ids, examples, strict=True) if times[id] > 1}
+    others = Counter(id for id, _ in contents)
+    apart = []
+    for id, example in zip(ids, examples, strict=True):
+        if others[id] > 1:
+            example = copy.copy(example)
+            example._by_content = True
+        apart.append(example)
+    return apart
 
-    content = "\x1e".join(f"{name}\x1f{text_of(value)}" for name, value in sorted(example.items()))
-    return hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:12]
+
+def blank(value: Any) -> bool:
+    """Whether a field says nothing."""
+    return value is None or (isinstance(value, str) and not value)
 
 
-def present(inputs: dict[str, Any], first_figure: int = 1) -> Case:
-    """Render inputs of any type as text and figures; figures are numbered from `first_figure`."""
+def present(inputs: Mapping[str, Any], first_figure: int = 1) -> Case:
+    """Render inputs of any type as text and figures, wherever these stand; they are numbered from `first_figure`."""
     figures: list[dspy.Image] = []
 
+    def mark(figure: dspy.Image) -> str:
+        figures.append(figure)
+        return f"[figure {first_figure + len(figures) - 1}]"
+
     def text_of(value: Any) -> str:
-        if isinstance(value, dspy.Image):
-            figures.append(value)
-            return f"[figure {first_figure + len(figures) - 1}]"
         if isinstance(value, list | tuple):
             return "\n".join(text_of(item) for item in value)
-        return str(value)
+        return written(value, mark)
 
     lines = []
     for name, value in inputs.items():
-        if value in (None, "", []):
+        if blank(value) or (isinstance(value, list | tuple) and not value):
             continue
         text = text_of(value)
         lines.append(f"{name}:\n{text}" if "\n" in text else f"{name}: {text}")
@@ -63,14 +87,58 @@ def present(inputs: dict[str, Any], first_figure: int = 1) -> Case:
 
 def has_options(example: dspy.Example) -> bool:
     """Whether an example has options with letters: its answer is a letter, or it lists (A) and (B)."""
-    texts = [str(value) for value in example.toDict().values() if isinstance(value, str)]
+    texts = [value for value in example.toDict().values() if isinstance(value, str)]
     return any(re.fullmatch(r"\W*[A-H]\W*", text) or ("(A)" in text and "(B)" in text) for text in texts)
+
+
+def written(value: Any, mark: Callable[[dspy.Image], str] = lambda figure: "[figure]") -> str:
+    """A value as text, in the form in which DSPy's adapters show it and have it written: JSON for what is no text or
+    number, an Enum's value; what JSON does not have, without addresses and bounded. `mark` stands for figures."""
+    known = _as_json(value, mark)
+    return json.dumps(known, ensure_ascii=False) if isinstance(known, dict | list) else str(known)
+
+
+def _as_json(value: Any, mark: Callable[[dspy.Image], str], within: tuple[int, ...] = ()) -> Any:
+    found: list[dspy.Image] = []
+
+    def marked(figure: dspy.Image) -> str:
+        found.append(figure)
+        return mark(figure)
+
+    def inside(part: Any) -> Any:
+        return _as_json(part, marked, (*within, id(value)))
+
+    if value is None or (isinstance(value, str | int | float) and not isinstance(value, Enum)):
+        return value
+    if id(value) in within or len(within) > DEEPEST:
+        return "…"
+    if isinstance(value, dspy.Image):
+        return mark(value)
+    if isinstance(value, dspy.Audio | dspy.File):
+        return f"[{type(value).__name__.lower()}]"
+    if isinstance(value, BaseModel):
+        shown = {name: inside(field) for name, field in value}
+        return shown if found else serialize_for_json(value)
+    if isinstance(value, Mapping | dspy.Example):
+        return {str(inside(name)): inside(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [inside(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((inside(item) for item in value), key=str)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: inside(getattr(value, field.name)) for field in fields(value)}
+    if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):
+        shown = inside(vars(value))  # all that could be said of the object itself would be its address
+        text = json.dumps(shown, ensure_ascii=False)
+        return shown if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+    shown = serialize_for_json(value)
+    return ADDRESS.sub("", shown)[:MOST_CHARACTERS] if isinstance(shown, str) else shown
 
 
 def rationale(example: dspy.Example) -> str:
     """The explanations that came with the data, or ""."""
     labels = example.labels()
-    return "\n".join(str(labels[name]) for name in RATIONALE_FIELDS if labels.get(name))
+    return "\n".join(str(labels[name]) for name in RATIONALE_FIELDS if not blank(labels.get(name)))
 
 
 def labelled_predictors(student: dspy.Module, trainset: Sequence[dspy.Example]) -> dict[str, list[str]]:
@@ -86,7 +154,7 @@ def labelled_predictors(student: dspy.Module, trainset: Sequence[dspy.Example]) 
     if not predictors:
         raise PLDError(f"{type(student).__name__} has no predictor (dspy.Predict) to write rules for.")
     try:
-        labels = {name for example in trainset for name, value in example.labels().items() if value not in (None, "")}
+        labels = {name for example in trainset for name, value in example.labels().items() if not blank(value)}
     except ValueError as error:
         raise PLDError(
             "A training example does not say what its inputs are: call .with_inputs(...) on each."

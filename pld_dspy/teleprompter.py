@@ -16,7 +16,7 @@ from pld_dspy.distillation import Findings, ask_again, finish, preflight
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.extraction import Rationales, Source, extract, sources_of
-from pld_dspy.identity import data_fingerprint, metric_fingerprint, program_fingerprint
+from pld_dspy.identity import data_fingerprint, lasting_fingerprint, metric_fingerprint
 from pld_dspy.models import described
 from pld_dspy.models.embedders import AnyEmbedder, check, default_embedder, described_embedder
 from pld_dspy.resolution import Resolution, gate_of, resolve
@@ -127,7 +127,7 @@ class PLDTeleprompter(Teleprompter):
             with suppress(BudgetSpent):  # what there is until then is returned
                 preflight(context)
                 micro_rules = extract(context, sources, predictors)
-                findings.student = context.score(student, context.valset, "Validating the student")
+                findings.student = context.score(context.build({}), context.valset, "Validating the student")
                 findings.clusterings = cluster(context, micro_rules, clusterer)
                 findings.candidates = unite(context, micro_rules, findings.clusterings, limits.num_candidates)
                 resolve(context, context.versions[-1].rules, limits.max_iterations, how)
@@ -187,12 +187,12 @@ class PLDTeleprompter(Teleprompter):
         metric = self.metric or metric_of(student)
         configuration = {
             "program": type(student).__name__,
-            "instructions": program_fingerprint(student),
+            "instructions": lasting_fingerprint(student),
             "data": data_fingerprint([*trainset, *valset]),
             "n": {"train": len(trainset), "val": len(valset)},
             "student": described(student_lm),
             "teacher": described(teacher_lm) if teacher else "no model",
-            "teacher_prompts": program_fingerprint(teacher) if teacher else "",
+            "teacher_prompts": lasting_fingerprint(teacher) if teacher else "",
             "metric": metric_fingerprint(metric),
             "embedder": described_embedder(embedder),
             "clustering": clusterer_identity(self.clustering),

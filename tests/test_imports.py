@@ -9,10 +9,10 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a module may import from its own layer and from those before it.
 LAYERS = (
     ("errors", "progress", "statistics"),
-    ("plugins", "settings"),
+    ("identity", "plugins", "settings"),
     ("rules",),
     ("examples",),
-    ("identity", "rehearsal", "teacher"),
+    ("rehearsal", "teacher"),
     ("models",),
     ("run",),
     ("datasets", "metrics", "student"),

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from pydantic import BaseModel, PrivateAttr
 
 from pld_dspy.errors import PLDError
+from pld_dspy.examples import present
 
 LONGEST_SIDE = 1024  # px
 MAX_PIXELS = 64_000_000  # of a picture as it lies in its file; a decompression bomb has more
@@ -223,10 +224,8 @@ def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def figures_of(example: dspy.Example) -> list[dspy.Image]:
-    """All figures among an example's inputs, in the order of the fields."""
-    values = example.inputs().values()
-    items = [item for value in values for item in (value if isinstance(value, list | tuple) else [value])]
-    return [item for item in items if isinstance(item, dspy.Image)]
+    """All figures in an example's inputs, in the order of the fields."""
+    return present(dict(example.inputs())).figures
 
 
 def faults(figures: Sequence[dspy.Image]) -> list[BadImage]:

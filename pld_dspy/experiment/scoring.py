@@ -9,9 +9,9 @@ import dspy
 from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
-from pld_dspy.examples import example_id
+from pld_dspy.examples import example_id, told_apart
 from pld_dspy.experiment.compiling import Task
-from pld_dspy.identity import data_fingerprint, program_fingerprint
+from pld_dspy.identity import data_fingerprint, lasting_fingerprint, metric_fingerprint
 from pld_dspy.metrics import L3Score, Measure, MeasureScores
 from pld_dspy.metrics.breakdown import Breakdown, break_down
 from pld_dspy.models import described
@@ -99,7 +99,9 @@ def score(
         log_dir=None if log_dir is None else str(log_dir),
     )
     if breakdown:
-        run.write("measures.json", dict(zip(map(example_id, examples), _by_question(breakdown), strict=True)))
+        run.write(
+            "measures.json", dict(zip(map(example_id, told_apart(examples)), _by_question(breakdown), strict=True))
+        )
     run.write("scores.json", scores)
     run.status("finished", runner.usage())
     return scores
@@ -111,7 +113,8 @@ def _configuration(task: Task, split: str, student_lm: dspy.LM) -> dict[str, Any
         raise PLDError(f"No example of {split} is left to score: {len(task.skipped)} were left out for a bad image.")
     return {
         "program": task.name,
-        "instructions": program_fingerprint(task.program),
+        "instructions": lasting_fingerprint(task.program),
+        "metric": metric_fingerprint(task.metric),
         "data": data_fingerprint(task.examples[split]),
         "n": {split: len(task.examples[split])},
         "student": described(student_lm),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import dspy
 
 from pld_dspy.context import Context
-from pld_dspy.examples import example_id, has_options, labelled_predictors, present, rationale
+from pld_dspy.examples import blank, example_id, has_options, labelled_predictors, present, rationale, written
 from pld_dspy.extraction.traces import Turn, passed_traces
 from pld_dspy.student import in_words
 
@@ -36,14 +36,14 @@ def lessons_of(context: Context, traced: bool = False) -> list[Lesson]:
     """
     labelled = labelled_predictors(context.student, context.trainset)
     turns = passed_traces(context) if traced and len(context.student.predictors()) > 1 else {}
-    lessons = []
+    lessons: dict[tuple[str, str], Lesson] = {}  # once for equal examples
     for name, _ in context.student.named_predictors():
         for example in context.trainset:
             turn = turns.get(example_id(example), {}).get(name)
             learns = name in labelled or turn is not None
             if learns and (made := lesson(context.student, name, example, turn)):
-                lessons.append(made)
-    return lessons
+                lessons.setdefault((name, made.id), made)
+    return list(lessons.values())
 
 
 def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Turn | None = None) -> Lesson | None:
@@ -63,10 +63,10 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
     signature = dict(student.named_predictors())[predictor].signature
     labels = example.labels()
     own = {name: value for name, value in labels.items() if name in signature.output_fields}
-    if own and all(value in (None, "") for value in own.values()):
+    if own and all(map(blank, own.values())):
         return None
     if turn and not own:
-        answer = "\n".join(str(value) for name, value in turn.outputs.items() if name != "reasoning")
+        answer = "\n".join(written(value) for name, value in turn.outputs.items() if name != "reasoning")
     else:
         answer = in_words(student, example, dspy.Example(own) if own else labels)
     return Lesson(
@@ -77,7 +77,7 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
         figures=case.figures,
         answer=answer,
         rationale=rationale(example),
-        lecture=str(example.get("lecture") or ""),
+        lecture="" if blank(example.get("lecture")) else str(example.lecture),
         options=has_options(example),
-        kind=next((str(example[name]) for name in KIND_FIELDS if example.get(name)), ""),
+        kind=next((written(example[name]) for name in KIND_FIELDS if not blank(example.get(name))), ""),
     )

@@ -9,12 +9,12 @@ from dspy.lm15 import Config
 from dspy.utils.exceptions import DSPyError
 
 from pld_dspy.errors import PLDError
+from pld_dspy.identity import SECRET
 from pld_dspy.models.transformers_engine import TransformersEngine
 from pld_dspy.settings import parse_settings
 
 CHECKED = ("temperature", "top_p", "max_tokens")  # settings whose values DSPy can refuse before the first call
 ENGINE = ("device", "dtype", "batch_size")  # settings of `TransformersEngine`
-SECRET = ("api_key", "api_base", "base_url", "extra_headers", "headers")  # settings that no run folder holds
 
 
 def simulated(model: str) -> bool:

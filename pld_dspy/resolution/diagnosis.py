@@ -10,9 +10,9 @@ import dspy
 import numpy as np
 
 from pld_dspy.context import Rules
-from pld_dspy.examples import example_id, present
+from pld_dspy.examples import blank, example_id, present
 from pld_dspy.rules import HEADER, Rule, RuleSet
-from pld_dspy.student import Scored, in_words, value_of
+from pld_dspy.student import Scored, in_words, same_answer, value_of
 
 Pair = tuple[tuple[str, str], tuple[str, str]]  # two rules, each as its id and text
 FOLLOWED = "rule_followed"
@@ -87,13 +87,9 @@ def failed(predictor: dspy.Predict, answered: Answered) -> bool:
     if answered.scored.passed:
         return False
     labels = answered.example.labels()
-    own = [name for name in predictor.signature.output_fields if labels.get(name) not in (None, "")]
-    outputs = answered.scored.outputs
-    return not own or any(_plain(labels[name]) != _plain(outputs.get(name, "")) for name in own)
-
-
-def _plain(value: object) -> str:
-    return " ".join(str(value).casefold().split())
+    fields, outputs = predictor.signature.output_fields, answered.scored.outputs
+    own = [name for name in fields if not blank(labels.get(name))]
+    return not own or not all(same_answer(fields[name].annotation, labels[name], outputs.get(name)) for name in own)
 
 
 def batches(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import dspy
 from pydantic import BaseModel
 
-from pld_dspy.examples import example_id
+from pld_dspy.examples import example_id, told_apart
 from pld_dspy.rules import RuleSet
 from pld_dspy.student.program import value_of
 
@@ -37,7 +37,7 @@ def coverage(rules: Mapping[str, RuleSet], trainset: Sequence[dspy.Example], str
         strata: fields of the examples to group by; an example without a value is under "unknown".
     """
     sources = {id for of in rules.values() for rule in of.rules for id in rule.examples}
-    covered = [example_id(example) in sources for example in trainset]
+    covered = [example_id(example) in sources for example in told_apart(trainset)]
     groups = {}
     for field in strata:
         values = [value_of(example, field) for example in trainset]

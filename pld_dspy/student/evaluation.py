@@ -10,8 +10,8 @@ from dspy.utils.exceptions import LMError
 from pydantic import BaseModel
 
 from pld_dspy.errors import ExampleError, PLDError
-from pld_dspy.examples import example_id, fingerprint
-from pld_dspy.identity import program_fingerprint
+from pld_dspy.examples import example_id, written
+from pld_dspy.identity import digest, fingerprint, metric_fingerprint, program_fingerprint
 from pld_dspy.rules.wording import Text
 from pld_dspy.run import NOT_RUN, BudgetSpent, RunFolder, Runner
 from pld_dspy.run.runner import ADVICE
@@ -28,7 +28,7 @@ class Scored(BaseModel):
     """One example under one wording of the program: a line of evaluations.jsonl."""
 
     purpose: str
-    program: str  # fingerprint of the program's instructions and demonstrations
+    program: str  # fingerprint of the program and the metric
     example: str  # id
     content: str  # fingerprint of the example
     score: float | None  # None where there was no reply to score
@@ -86,7 +86,7 @@ class Evaluator:
     """
 
     def __init__(self, metric: Metric, runner: Runner, folder: RunFolder | None = None) -> None:
-        self._metric = metric
+        self._metric, self._scores_by = metric, metric_fingerprint(metric)
         self._runner = runner
         self._meter = runner.meter("student")
         self._folder = folder or RunFolder(None)
@@ -106,7 +106,7 @@ class Evaluator:
             PLDError: as `Runner.map`; or not one example has a score.
             BudgetSpent: the runner's budget ended first; what was scored until then is remembered.
         """
-        wording = program_fingerprint(program)
+        wording = digest(f"{program_fingerprint(program)} {self._scores_by}")
         keys = [(wording, fingerprint(example)) for example in examples]
         new = {key: example for key, example in zip(keys, examples, strict=True) if key not in self._known}
 
@@ -161,7 +161,9 @@ class Evaluator:
             score=score,
             answer=in_words(program, example, prediction),
             outputs={
-                name: str(prediction[name])[:OUTPUT_CHARACTERS] for name in prediction if name in outputs_of(program)
+                name: written(prediction[name])[:OUTPUT_CHARACTERS]
+                for name in prediction
+                if name in outputs_of(program)
             },
             prompt_tokens=tokens or None,
         )

@@ -1,12 +1,19 @@
 """What a student program may offer besides its predictors. Everything is optional: any `dspy.Module` compiles."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import string
+from collections.abc import Callable, Mapping, Sequence, Set
+from enum import Enum
 from typing import Any, Protocol
 
 import dspy
+import numpy as np
+from dspy.adapters.utils import parse_value, serialize_for_json
+from dspy.evaluate.metrics import normalize_text
+from pydantic import BaseModel, TypeAdapter
 
 from pld_dspy.errors import PLDError
-from pld_dspy.examples import labelled_predictors
+from pld_dspy.examples import blank, labelled_predictors, written
 from pld_dspy.rules.wording import sound
 
 Metric = Callable[..., float | bool]
@@ -72,21 +79,23 @@ def breakdown_of(
 def in_words(program: dspy.Module, example: dspy.Example, answer: dspy.Prediction | dspy.Example) -> str:
     """An answer (a prediction, or the example's own labels) as a person would say it: the one place that decides it.
 
-    Without a method of the program's own it is the values of the output fields.
+    Without a method of the program's own it is the values of the output fields, as the student writes them.
     """
     if hasattr(program, "in_words"):
         return str(program.in_words(example, answer))
     values = [answer.get(name) for name in answer if name in outputs_of(program) - {"reasoning"}]
-    return "\n".join(str(value) for value in values if value not in (None, ""))
+    return "\n".join(written(value) for value in values if not blank(value))
 
 
 def exact_match(program: dspy.Module) -> Metric:
-    """The metric of a program that has none: all labelled output fields equal the labels, but for case and spaces."""
-    outputs = outputs_of(program)
+    """The metric of a program that has none: all labelled output fields are the `same_answer` as the labels."""
+    outputs = {
+        name: field.annotation for part in program.predictors() for name, field in part.signature.output_fields.items()
+    }
 
     def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
         def same(name: str) -> bool:
-            return str(example[name]).strip().casefold() == str(prediction.get(name)).strip().casefold()
+            return same_answer(outputs[name], example[name], prediction.get(name))
 
         labelled = [name for name in example.labels() if name in outputs]
         if not labelled:
@@ -95,6 +104,65 @@ def exact_match(program: dspy.Module) -> Metric:
 
     metric.__name__ = "exact match of " + ", ".join(sorted(outputs))
     return metric
+
+
+def same_answer(annotation: Any, label: Any, answer: Any) -> bool:
+    """Whether an answer is the label's, both taken as values of the output field's type.
+
+    Texts are the same if DSPy's `answer_exact_match` says so, unless they are two different numbers, or nothing but
+    signs and articles. For a field of the type `str` a list of labels names answers each of which is right.
+    """
+    try:
+        if annotation is str:
+            return any(_equal(right, answer) for right in (label if isinstance(label, list) else [label]))
+        return _equal(_typed(annotation, label), _typed(annotation, answer))
+    except Exception:  # of values that are anybody's objects
+        return False
+
+
+def _typed(annotation: Any, value: Any) -> Any:
+    """A value as one of the type, read as DSPy reads a reply if it is a text; else as it is."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    for given in (value, serialize_for_json(value)):
+        for read in (parse_value, lambda given, kind: TypeAdapter(kind).validate_python(given)):
+            with contextlib.suppress(Exception):
+                return read(given, annotation)
+    return value
+
+
+def _equal(label: Any, answer: Any) -> bool:
+    label, answer = _plain(label), _plain(answer)
+    if label is None or answer is None:
+        return label is answer
+    if isinstance(label, str) or isinstance(answer, str):
+        return _same_text(str(label), str(answer))
+    if isinstance(label, Mapping) and isinstance(answer, Mapping):
+        return label.keys() == answer.keys() and all(_equal(label[name], answer[name]) for name in label)
+    if isinstance(label, list | tuple) and isinstance(answer, list | tuple):
+        return len(label) == len(answer) and all(map(_equal, label, answer))
+    if isinstance(label, Set) and isinstance(answer, Set):
+        return len(label) == len(answer) and all(any(_equal(one, other) for other in answer) for one in label)
+    return bool(label == answer)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    return dict(value) if isinstance(value, BaseModel) else value
+
+
+def _same_text(label: str, answer: str) -> bool:
+    with contextlib.suppress(ValueError):
+        if float(label) != float(answer):  # as -5 and 5, or 1.5 and 15, which differ by signs only
+            return label.casefold().split() == answer.casefold().split()
+    normal, other = normalize_text(label), normalize_text(answer)
+    return normal == other if normal and other else _bare(label) == _bare(answer)
+
+
+def _bare(text: str) -> list[str]:
+    """The words of a text that is nothing but articles, as the letter A, or signs."""
+    return "".join(sign for sign in text.casefold() if sign not in string.punctuation).split() or text.split()
 
 
 def strata_of(program: dspy.Module, trainset: Sequence[dspy.Example]) -> tuple[str, ...]:
@@ -114,7 +182,7 @@ def strata_of(program: dspy.Module, trainset: Sequence[dspy.Example]) -> tuple[s
 def value_of(example: dspy.Example, field: str) -> str:
     """The value of a stratum's field as a name; "unknown" where there is none."""
     value: Any = example.get(field)
-    return sound(" ".join(str(value).split())) or UNKNOWN if value is not None else UNKNOWN
+    return sound(" ".join(written(value).split())) or UNKNOWN if value is not None else UNKNOWN
 
 
 def outputs_of(program: dspy.Module) -> set[str]:
