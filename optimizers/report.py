@@ -7,7 +7,7 @@ from typing import Annotated
 import dspy
 from pydantic import BaseModel, StringConstraints
 
-from pld_dspy.datasets.images import content_of, data_uri, encode, figures_of
+from pld_dspy.datasets.images import figures_of
 from pld_dspy.examples import example_id
 from pld_dspy.experiment import Task
 from pld_dspy.optimizers import tables
@@ -15,6 +15,7 @@ from pld_dspy.optimizers.pictures import MOST_GROUPS, comparison_pictures
 from pld_dspy.optimizers.registry import BASELINE, METHOD
 from pld_dspy.optimizers.results import Comparison, ProgramPrompts, Row
 from pld_dspy.optimizers.unit import read_answers, read_prompts, unit_folder
+from pld_dspy.pictures import content_of, data_uri, encode
 from pld_dspy.report.page import LONGEST, environment
 from pld_dspy.rules.wording import sound
 from pld_dspy.run import RunFolder

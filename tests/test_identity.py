@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from same import METRICS, PROGRAMS, Colour, Model, Point, Thing, lasted, made
 
-from pld_dspy.datasets.images import Figure, File, data_uri
+from pld_dspy.datasets.images import Figure, File
 from pld_dspy.identity import (
     data_fingerprint,
     fingerprint,
@@ -26,6 +26,7 @@ from pld_dspy.identity import (
     metric_fingerprint,
     program_fingerprint,
 )
+from pld_dspy.pictures import data_uri
 
 plain = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(),

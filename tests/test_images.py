@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from pld_dspy.datasets import images
-from pld_dspy.datasets.images import BadImage, Figure, File, encode, faults, figures_of
+from pld_dspy.datasets.images import BadImage, Figure, File, faults, figures_of
 from pld_dspy.datasets.sample import write_sample
+from pld_dspy.pictures import encode
 
 
 def saved(picture, kind="PNG", **options):
@@ -184,7 +185,7 @@ def test_a_folder_in_the_place_of_a_picture_is_a_fault(tmp_path):
 
 
 def test_a_large_picture_within_the_limit_is_fine_and_one_above_is_not(monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 400 * 300)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 400 * 300)
     assert sent(saved(drawing()))[1].size == (400, 300)
     with pytest.raises(ValueError, match=r"401 × 300 pixels are more than 120,000"):
         encode(saved(drawing((401, 300))))

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # From the bottom up; a module may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "progress", "statistics"),
+    ("errors", "pictures", "progress", "statistics"),
     ("identity", "plugins", "settings"),
     ("rules",),
     ("examples",),

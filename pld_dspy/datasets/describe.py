@@ -9,8 +9,8 @@ from pathlib import Path
 import dspy
 from pydantic import BaseModel
 
-from pld_dspy.datasets.images import content_of, data_uri, open_picture
 from pld_dspy.errors import PLDError
+from pld_dspy.pictures import content_of, data_uri, open_picture
 from pld_dspy.run.folder import append_line, read_lines
 from pld_dspy.run.runner import Runner
 

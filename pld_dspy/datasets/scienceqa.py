@@ -8,8 +8,9 @@ import dspy
 
 from pld_dspy.datasets.files import choose, inside, read_json
 from pld_dspy.datasets.hub import Hub, open_rows
-from pld_dspy.datasets.images import LONGEST_SIDE, Describe, Figure, File, Source
+from pld_dspy.datasets.images import Describe, Figure, File, Source
 from pld_dspy.errors import PLDError
+from pld_dspy.pictures import LONGEST_SIDE
 from pld_dspy.settings import one_of, positive
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import dspy
 
 from pld_dspy.datasets.files import choose, inside, read_json
 from pld_dspy.datasets.hub import Hub, fetch
-from pld_dspy.datasets.images import LONGEST_SIDE, Describe, Figure, File
+from pld_dspy.datasets.images import Describe, Figure, File
 from pld_dspy.datasets.spiqa_layout import SPLITS, Question, Row, Split
 from pld_dspy.errors import PLDError
+from pld_dspy.pictures import LONGEST_SIDE
 from pld_dspy.settings import one_of, positive
 
 REPOSITORY = "google/spiqa"

@@ -169,7 +169,7 @@ class _Look:
         """The text of a part whose place is not known before its text is."""
         return _short(repr(value)) if type(value) in _PLAIN else _Look(self.unseen).all_of(value)
 
-    def _class(self, kind: type) -> str:
+    def _class(self, kind: Any) -> str:
         if issubclass(kind, dspy.Signature):
             fields = [
                 (name, field.annotation, field.json_schema_extra, field.default, field.metadata)

@@ -1,44 +1,24 @@
 """Models of Hugging Face's transformers in this process, as an engine of `dspy.LM`."""
 
-import base64
 import contextlib
 import functools
-import io
 import math
 import queue
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from dspy import lm15
 from dspy.clients.engines.base import validate_request
-from PIL import Image
+
+from pld_dspy.models.chats import Call, read, render
 
 MAX_TOKENS = 1024  # of an answer, where the request does not say
 _WAIT = 0.002  # seconds that a batch with room waits for one more request
-_SETTINGS = {"max_tokens", "temperature", "top_p", "top_k", "stop", "seed", "logprobs"}
 
 
-@dataclass(eq=False)
-class _Call:
-    """A request in the queue, and the promise of its answer."""
-
-    model: str
-    messages: list[dict[str, Any]]
-    images: list[Image.Image]
-    config: lm15.Config
-    answer: Future[lm15.Response] = field(default_factory=Future)
-
-    @property
-    def key(self) -> object:
-        """Calls with equal keys may share a batch."""
-        return self if self.config.seed is not None else (self.config, bool(self.images))
-
-
-_Queue = queue.SimpleQueue[_Call | None]  # None ends it
+_Queue = queue.SimpleQueue[Call | None]  # None ends it
 
 
 class TransformersEngine:
@@ -83,7 +63,7 @@ class TransformersEngine:
             dspy.lm15.ContextLengthError: the prompt and the longest answer do not fit into the model's context.
         """
         validate_request(request)
-        call = _read(request)
+        call = read(request)
         with self._lock:
             if self._calls is None:
                 self._calls = queue.SimpleQueue()
@@ -119,20 +99,20 @@ class TransformersEngine:
 
     def _work(self, calls: _Queue) -> None:
         load = functools.cache(lambda: _Loaded(self.model, self.device, self.dtype))
-        gathered: list[_Call | None] = []
+        gathered: list[Call | None] = []
         while None not in gathered:
             gathered = [calls.get()]
             with contextlib.suppress(queue.Empty):
                 while gathered[-1] is not None and len(gathered) < self.batch_size:
                     gathered.append(calls.get(timeout=_WAIT))
-            batches: dict[object, list[_Call]] = defaultdict(list)
+            batches: dict[object, list[Call]] = defaultdict(list)
             for call in filter(None, gathered):
                 batches[call.key].append(call)
             for batch in batches.values():
                 _deliver(load, batch)
 
 
-def _deliver(load: Callable[[], "_Loaded"], batch: list[_Call]) -> None:
+def _deliver(load: Callable[[], "_Loaded"], batch: list[Call]) -> None:
     try:
         for call, response in zip(batch, load().answer(batch), strict=True):
             call.answer.set_result(response)
@@ -144,38 +124,6 @@ def _deliver(load: Callable[[], "_Loaded"], batch: list[_Call]) -> None:
             return
     for call in batch:  # one by one, so that the error reaches only the caller whose request it is
         _deliver(load, [call])
-
-
-def _read(request: lm15.Request) -> _Call:
-    config = request.config
-    settings = {setting.name for setting in fields(config) if getattr(config, setting.name)}
-    refused = [*sorted(settings - _SETTINGS), *(["tools"] if request.tools else [])]
-    if refused:
-        raise lm15.ConfigurationError(f"A model in this process takes no {', '.join(refused)}: leave it out.")
-    images: list[Image.Image] = []
-
-    def content(part: Any) -> dict[str, Any]:
-        if isinstance(part, lm15.TextPart):
-            return {"type": "text", "text": part.text}
-        if not isinstance(part, lm15.ImagePart) or part.data is None:
-            raise lm15.InvalidRequestError(f"A message may hold text and images as data, no other {part.type}.")
-        try:
-            images.append(Image.open(io.BytesIO(base64.b64decode(part.data))).convert("RGB"))
-        except OSError as error:
-            raise lm15.InvalidRequestError(f"An image cannot be read: {error}.") from error
-        return {"type": "image"}
-
-    system = [lm15.TextPart(request.system)] if isinstance(request.system, str) else request.system or ()
-    turns = [("system", system)] if system else []
-    turns += [(message.role, message.parts) for message in request.messages]
-    messages = [{"role": role, "content": [content(part) for part in parts]} for role, parts in turns]
-    if config.temperature == 0:
-        config = replace(config, seed=None)
-    return _Call(request.model, messages, images, config)
-
-
-def _plain(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:  # as the chat templates of text models take it
-    return [{**turn, "content": "".join(part["text"] for part in turn["content"])} for turn in chat]
 
 
 class _Loaded:
@@ -213,7 +161,7 @@ class _Loaded:
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token_id = self.ends[0]
 
-    def answer(self, calls: list[_Call]) -> list[lm15.Response]:
+    def answer(self, calls: list[Call]) -> list[lm15.Response]:
         """Answer calls that may share a batch."""
         import torch
         from transformers import StoppingCriteriaList
@@ -255,12 +203,14 @@ class _Loaded:
             responses.append(lm15.Response(None, call.model, lm15.Message.assistant(text), reason, usage, logprobs))
         return responses
 
-    def _tokenize(self, calls: list[_Call]) -> Any:
+    def _tokenize(self, calls: list[Call]) -> Any:
         images = [call.images for call in calls if call.images]
         if images and not self.sees:
             raise lm15.ConfigurationError(f"The model {self.name!r} reads text only: take one that sees images.")
-        chats = [call.messages if self.sees else _plain(call.messages) for call in calls]
-        texts = self.reader.apply_chat_template(chats, tokenize=False, add_generation_prompt=True)
+        try:
+            texts = [render(self.reader, self.tokenizer, call.messages, self.sees) for call in calls]
+        except ValueError as error:
+            raise lm15.ConfigurationError(f"The chat template of the model {self.name!r} {error}.") from error
         start = self.tokenizer.bos_token
         inputs = self.reader(
             text=texts,
