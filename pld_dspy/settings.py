@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pld_dspy.errors import PLDError
+from pld_dspy.identity import fingerprint
 
 
 def parse_settings(pairs: Sequence[str], whose: str) -> dict[str, Any]:
@@ -59,5 +60,7 @@ def positive(value: object, name: str) -> None:
 
 
 def worded(value: object) -> str:
-    """A setting as text that is the same in each process: where an object lies in memory says nothing."""
-    return re.sub(" at 0x[0-9A-Fa-f]+", "", str(value))
+    """A setting as text that is the same in each process: of an object what it looks like, without where it lies in
+    memory, and a hash of its content, which its looks may hide."""
+    text = re.sub(" at 0x[0-9A-Fa-f]+", "", str(value))
+    return text if isinstance(value, str | int | float | None) else f"{text} {fingerprint(value)}"

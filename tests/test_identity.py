@@ -207,6 +207,31 @@ def test_functions_of_one_name_are_told_apart_and_read_in_circles():
     assert fingerprint(round_) == fingerprint(other) != fingerprint([[]])
 
 
+def test_what_a_metric_only_notes_down_does_not_count():
+    seen, known, counts, calls = [], {}, {"n": 0}, 0
+
+    def metric(example, prediction, trace=None):
+        nonlocal calls
+        calls += 1
+        counts["n"] += 1
+        seen.append(prediction)
+        known[example] = 1
+        return len(prediction.answer) > 1
+
+    before = metric_fingerprint(metric)
+    metric("a", dspy.Prediction(answer="yes"))
+    assert (calls, counts) == (1, {"n": 1})
+    assert metric_fingerprint(metric) == before
+
+    def reading(example, prediction, trace=None):
+        seen.append(prediction)
+        return len(seen) > 3
+
+    before = metric_fingerprint(reading)
+    reading(dspy.Example(id="a"), dspy.Prediction(answer="yes"))
+    assert metric_fingerprint(reading) != before
+
+
 def test_an_attribute_set_on_a_metric_counts():
     metric = same.closure(1)
     before = metric_fingerprint(metric)

@@ -54,7 +54,7 @@ def clusterer_identity(clustering: Clusterer | None) -> str:
     if clustering is None or isinstance(clustering, Mapping):
         settings = sorted((clustering or {}).items())
         return " ".join(["search", *(f"{name}={worded(value)}" for name, value in settings if name not in UNTOLD)])
-    return worded(repr(clustering))
+    return worded(clustering)
 
 
 def _held(context: Context, micro_rules: Sequence[MicroRule]) -> int:

@@ -6,6 +6,7 @@ import importlib
 import sys
 import sysconfig
 import types
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -14,31 +15,56 @@ from typing import Any, NamedTuple
 _LIBRARIES = {"site-packages", "dist-packages"}
 
 
+_WRITES = {"append", "add", "extend", "update"}  # methods that return nothing
+
+
 class Used(NamedTuple):
     """What a piece of code takes from around it."""
 
     names: frozenset[str]  # of globals and attributes
     globals: frozenset[str]
+    kept: frozenset[str]  # globals and variables of a closure that it only writes, as a record of its calls
     imports: frozenset[tuple[str, int]]  # modules, each with the level of a relative import
 
 
 @functools.lru_cache(4096)
 def used_by(code: types.CodeType) -> Used:
     """What code, with the functions in it, takes from around it."""
+    names: set[str] = set()
+    around: set[str] = set()
     read: set[str] = set()
+    written: set[str] = set()
     imports: set[tuple[str, int]] = set()
-    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
-    for place, step in enumerate(steps):
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            read.add(step.argval)
-        elif step.opname == "IMPORT_NAME":
-            imports.add((step.argval, steps[place - 2].argval))
-    inner = [used_by(const) for const in code.co_consts if isinstance(const, types.CodeType)]
-    return Used(
-        names=frozenset(code.co_names).union(*(part.names for part in inner)),
-        globals=frozenset(read).union(*(part.globals for part in inner)),
-        imports=frozenset(imports).union(*(part.imports for part in inner)),
+    for part in _with_inner(code):
+        names |= {*part.co_names}
+        steps = [step for step in dis.get_instructions(part) if step.opname != "EXTENDED_ARG"]
+        for place, step in enumerate(steps):
+            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"):
+                (written if _only_written(steps[place : place + 4]) else read).add(step.argval)
+                around |= {step.argval} if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") else set()
+            elif step.opname == "IMPORT_NAME":
+                imports.add((step.argval, steps[place - 2].argval))
+    return Used(frozenset(names), frozenset(around), frozenset(written - read), frozenset(imports))
+
+
+def _only_written(steps: Sequence[dis.Instruction]) -> bool:
+    """Whether a variable is loaded to be written to: `seen.append(x)`, `seen[x] = y`, `n += 1` or `n[x] += 1`."""
+    then = [step.opname for step in steps[1:]]
+    if then[0] in ("LOAD_METHOD", "LOAD_ATTR"):
+        return steps[1].argval in _WRITES
+    counted = then[1:2] == ["BINARY_OP"] and then[2] in ("STORE_GLOBAL", "STORE_DEREF")
+    return (
+        then[1:2] == ["STORE_SUBSCR"]
+        or then[1:3] == ["COPY", "COPY"]
+        or (counted and steps[3].argval == steps[0].argval)
     )
+
+
+def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from _with_inner(const)
 
 
 def held_in(cell: types.CellType) -> Any:

@@ -66,15 +66,21 @@ class _Look:
         self._depth = 0
         self._names: set[str] = set()  # that code reads
         self._classes: list[type] = []  # of the user's
+        self._functions: list[types.FunctionType] = []
 
     def all_of(self, value: Any) -> str:
-        """The text of a value with all classes that it leads to."""
-        texts, seen = [self(value)], set()
-        while new := [member for member in self._members() if member not in seen]:
+        """The text of a value with all functions and classes that it leads to."""
+        texts, seen, done = [self(value)], set(), 0
+        while True:
+            for function in self._functions[done:]:
+                texts.append(self._function(function))
+                done += 1
+            new = [member for member in self._members() if member not in seen]
+            if not new and done == len(self._functions):
+                return _short(",".join(texts))
             for place, name in new:
                 texts.append(f"{place}.{name}={self(vars(self._classes[place])[name])}")
             seen |= {*new}
-        return _short(",".join(texts))
 
     def __call__(self, value: Any) -> str:
         if type(value) in _PLAIN:
@@ -98,18 +104,19 @@ class _Look:
     def _members(self) -> list[tuple[int, str]]:
         """The members of the user's classes that count.
 
-        Of a program, it is what DSPy calls and what the code names that was seen: how it loads its data is no part of
-        what it answers.
+        Of a program, it is what DSPy calls and what the code names that was seen: how it is made and loads its data is
+        no part of what it answers.
         """
         members = []
         for place, kind in enumerate(self._classes):
             inherited = {name for base in kind.__mro__ if not is_own(base.__module__) for name in vars(base)}
+            skipped = "__init__" if issubclass(kind, dspy.Module) else ""
             called = {"forward", "aforward", *self._names, *inherited} - _CACHES
             for name, member in sorted(vars(kind).items()):
-                if name.startswith("_") and not isinstance(member, _CODE):
-                    counts = name in called if not name.startswith("__") else name in _FIELDS and bool(member)
+                if name.startswith("__"):
+                    counts = bool(member) if name in _FIELDS else isinstance(member, _CODE) and name != skipped
                 else:
-                    counts = name.startswith("__") or name in called or not issubclass(kind, dspy.Module)
+                    counts = name in called or not (name.startswith("_") or issubclass(kind, dspy.Module))
                 if counts:
                     members.append((place, name))
         return members
@@ -150,7 +157,8 @@ class _Look:
             case type():
                 return self._class(value)
             case types.FunctionType():
-                return self._function(value)
+                self._functions.append(value)
+                return f"function({len(self._functions)})"
             case types.MethodType():
                 return self._node("method", value.__func__, value.__self__)
             case types.ModuleType():
@@ -185,17 +193,16 @@ class _Look:
     def _function(self, function: types.FunctionType) -> str:
         around, code = function.__globals__, function.__code__
         module = around.get("__name__") or "__main__"
-        held = [held_in(cell) for cell in function.__closure__ or ()]
+        held = dict(zip(code.co_freevars, map(held_in, function.__closure__ or ()), strict=True))
         parts = function.__defaults__, function.__kwdefaults__, vars(function)
         if not is_own(module):
             return self._node("function", module, function.__qualname__, version_of(module), held, *parts)
         used = used_by(code)
         self._names |= used.names
-        read = {name: around[name] for name in used.globals if name in around}
+        read = {name: around[name] for name in used.globals if name in around} | held
         for name, level in used.imports:
             read[f"import {level} {name}"] = imported(name, level, around.get("__package__"))
-        texts = [self._read(value, used.names) for value in held]
-        texts += [f"{name}={self._read(read[name], used.names)}" for name in sorted(read)]
+        texts = [f"{name}={self._read(read[name], used.names)}" for name in sorted(read.keys() - used.kept)]
         return f"{self._node('function', code, *parts)}[{','.join(texts)}]"
 
     def _read(self, value: Any, names: frozenset[str], within: tuple[Any, ...] = ()) -> str:
