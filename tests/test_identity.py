@@ -301,7 +301,9 @@ def test_what_an_object_works_out_and_keeps_is_no_other_object():
     assert fingerprint(kept) == before
 
 
-@pytest.mark.parametrize("make", [threading.Lock, lambda: (n for n in "ab"), lambda: memoryview(b"")], ids=str)
+@pytest.mark.parametrize(
+    "make", [threading.Lock, lambda: (n for n in "ab"), lambda: memoryview(b"")], ids=["lock", "generator", "memory"]
+)
 def test_what_has_no_stable_content_is_named_once_and_never_taken_over(make, elsewhere, caplog):
     unseen = make()
 

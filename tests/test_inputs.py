@@ -1,15 +1,19 @@
 """Rows of data and programs of other kinds, as people have them."""
 
 import datetime
+import io
 import json
 
 import datasets
 import dspy
+import PIL.Image
+import PIL.ImageDraw
 import pytest
 from scripted import ScriptedEngine, examples, scripted
 
 from pld_dspy import PLDError, PLDTeleprompter
 from pld_dspy.clustering import tfidf
+from pld_dspy.pictures import content_of, encode
 from pld_dspy.run import Budget
 from pld_dspy.student import answer, examples_of
 
@@ -159,3 +163,34 @@ def test_what_fails_at_the_end_is_on_record_and_loses_nothing(tmp_path, monkeypa
     _, prompts = compiled(STUDENT, ROWS, log_dir=tmp_path / "run")
     assert prompts == [], "everything is known"
     assert (tmp_path / "run/program.json").exists()
+
+
+def drawn(mode, ground, ink):
+    picture = PIL.Image.new(mode, (40, 40), ground)
+    PIL.ImageDraw.Draw(picture).line((0, 20, 40, 20), fill=ink, width=6)
+    return dspy.Image(picture)
+
+
+def test_own_pictures_are_made_ready_wherever_they_stand():
+    clear = drawn("RGBA", (0, 0, 0, 0), (0, 0, 0, 255))
+    plain = dspy.Image(encode(content_of(drawn("RGB", "white", "black").url)))
+    link = dspy.Image("https://example.org/a.png")
+    row = {
+        "question": clear, "answer": "yes", "more": [plain, {"front": clear}], "talk": dspy.History(messages=[{"a": clear}])
+    }  # fmt: skip
+    (example,) = examples_of(STUDENT, [{**row, "link": link}])
+    found = [example.question, example.more[1]["front"], example.talk.messages[0]["a"]]
+    for figure in found:
+        shown = PIL.Image.open(io.BytesIO(content_of(figure.url))).convert("RGB")
+        assert shown.getpixel((5, 5)) == (255, 255, 255), "on white"
+        assert max(shown.getpixel((20, 20))) < 30
+    assert example.more[0] is plain, "what is ready stays"
+    assert example.link is link
+    assert row["question"] is clear, "the user's own rows are not touched"
+    assert examples_of(STUDENT, [example])[0] is example
+
+
+def test_a_picture_that_cannot_be_used_is_said(monkeypatch):
+    monkeypatch.setattr("pld_dspy.pictures.MAX_PIXELS", 1000)
+    with pytest.raises(PLDError, match=r"Example 1 has a picture which is too large: 40 × 40 pixels"):
+        examples_of(STUDENT, [{"question": drawn("RGB", "white", "black"), "answer": "yes"}])
