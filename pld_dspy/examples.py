@@ -4,7 +4,7 @@ import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.identity import fingerprint
 
 ID_FIELDS = ("pid", "question_id", "id")
-RATIONALE_FIELDS = ("rationale", "lecture", "solution", "explanation")
+RATIONALE_FIELDS = ("rationale", "lecture", "solution", "explanation", "reasoning")
 MOST_CHARACTERS = 4_000  # of what JSON does not have, as an array or a table
 DEEPEST = 12  # what is nested deeper is not shown
 ADDRESS = re.compile(" at 0x[0-9A-Fa-f]+")
@@ -135,9 +135,26 @@ def _as_json(value: Any, mark: Callable[[dspy.Image], str], within: tuple[int, .
     return ADDRESS.sub("", shown)[:MOST_CHARACTERS] if isinstance(shown, str) else shown
 
 
-def rationale(example: dspy.Example) -> str:
-    """The explanations that came with the data, or ""."""
-    labels = example.labels()
+def answer_fields(program: dspy.Module) -> dict[str, dict[str, Any]]:
+    """By predictor, the outputs that answer something, with their types: a label of such a name is a label, whatever it
+    is called.
+
+    The reasoning that a ChainOfThought puts in front of its signature's own outputs answers nothing.
+    """
+    thinking = {id(module.predict) for _, module in program.named_sub_modules(dspy.ChainOfThought)}
+    return {
+        name: {
+            field: info.annotation
+            for field, info in part.signature.output_fields.items()
+            if field != "reasoning" or id(part) not in thinking
+        }
+        for name, part in program.named_predictors()
+    }
+
+
+def rationale(example: dspy.Example, answers: Collection[str] = ()) -> str:
+    """The explanations that came with the data, or ""; a field that is one of the program's answers is none."""
+    labels = {name: value for name, value in example.labels().items() if name not in answers}
     return "\n".join(str(labels[name]) for name in RATIONALE_FIELDS if not blank(labels.get(name)))
 
 
@@ -159,12 +176,10 @@ def labelled_predictors(student: dspy.Module, trainset: Sequence[dspy.Example]) 
         raise PLDError(
             "A training example does not say what its inputs are: call .with_inputs(...) on each."
         ) from error
-    labels -= {*RATIONALE_FIELDS, *ID_FIELDS}
+    answers = answer_fields(student)
+    labels -= {*RATIONALE_FIELDS, *ID_FIELDS} - {field for fields in answers.values() for field in fields}
     if not labels:
         raise PLDError("The training examples have no labels: give each one its answer and call .with_inputs(...).")
-    learned = {
-        name: [field for field in predictor.signature.output_fields if field in labels]
-        for name, predictor in predictors.items()
-    }
+    learned = {name: [field for field in fields if field in labels] for name, fields in answers.items()}
     learned = {name: fields for name, fields in learned.items() if fields}
     return learned or {list(predictors)[-1]: sorted(labels)}

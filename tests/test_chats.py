@@ -17,7 +17,8 @@ SILENT = TEXT.replace(
     "{% if turn.role != 'system' %}<{{ turn.role }}>{{ turn.content | trim }}{% endif %}",
 )
 BESIDE_PICTURES = (  # as that of Llama 3.2 Vision
-    "{% for turn in messages %}{% for part in turn.content %}{% if part.type == 'image' and messages[0].role == 'system' %}"
+    "{% for turn in messages %}{% for part in turn.content %}"
+    "{% if part.type == 'image' and messages[0].role == 'system' %}"
     "{{ raise_exception('Prompting with images is incompatible with system messages.') }}{% endif %}{% endfor %}"
     "{% endfor %}" + SEEING
 )

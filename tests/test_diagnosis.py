@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import examples, scripted
 
+from pld_dspy.examples import answer_fields
 from pld_dspy.models.embedders import tfidf
 from pld_dspy.resolution.diagnosis import (
     FOLLOWED,
@@ -175,19 +176,19 @@ def test_what_is_put_in_front_is_in_front_and_nothing_is_lost(kinds, n, seed):
 )
 def test_a_predictor_whose_labelled_outputs_are_right_has_no_part_in_a_failure(labels, outputs, parts):
     example = dspy.Example(id="1", question="?", **labels).with_inputs("question")
-    assert tuple(failed(of, answered(example, **outputs)) for of in Two().predictors()) == parts
+    assert tuple(failed(of, answered(example, **outputs)) for of in answer_fields(Two()).values()) == parts
 
 
 def test_all_labelled_outputs_of_a_predictor_have_to_be_right():
-    predictor = dspy.Predict("question -> figure, answer")
+    fields = answer_fields(dspy.Predict("question -> figure, answer"))["self"]
     example = dspy.Example(id="1", question="?", figure="2", answer="yes").with_inputs("question")
-    assert failed(predictor, answered(example, figure="2", answer="no"))
-    assert not failed(predictor, answered(example, figure="2", answer="yes"))
+    assert failed(fields, answered(example, figure="2", answer="no"))
+    assert not failed(fields, answered(example, figure="2", answer="yes"))
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.0, True), (0.49, True), (0.5, False), (1.0, False)])
 def test_nobody_has_a_part_in_a_success(score, expected):
-    assert failed(STUDENT, answered(examples(1)[0], score, answer="no")) is expected
+    assert failed(answer_fields(STUDENT)["self"], answered(examples(1)[0], score, answer="no")) is expected
 
 
 @st.composite

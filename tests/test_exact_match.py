@@ -12,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from pld_dspy.examples import answer_fields
 from pld_dspy.extraction.lessons import lesson
 from pld_dspy.extraction.traces import Turn
 from pld_dspy.resolution.diagnosis import Answered, failed
@@ -125,5 +126,5 @@ def test_the_teacher_is_told_the_answer_in_the_student_s_own_form(kind, label, t
 def test_a_predictor_is_not_blamed_for_an_answer_that_the_metric_takes():
     example = dspy.Example(question="q", answer=4).with_inputs("question")
     item = Scored(purpose="", program="", example="", content="", score=0, outputs={"answer": "4.0"})
-    assert not failed(student(float), Answered(example, item))
-    assert failed(student(int), Answered(example.copy(answer=5), item))
+    assert not failed(answer_fields(student(float))["self"], Answered(example, item))
+    assert failed(answer_fields(student(int))["self"], Answered(example.copy(answer=5), item))

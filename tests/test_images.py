@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from pld_dspy import pictures
 from pld_dspy.datasets.images import BadImage, Figure, File, faults, figures_of
 from pld_dspy.datasets.sample import write_sample
 from pld_dspy.pictures import encode

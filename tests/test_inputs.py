@@ -175,9 +175,7 @@ def test_own_pictures_are_made_ready_wherever_they_stand():
     clear = drawn("RGBA", (0, 0, 0, 0), (0, 0, 0, 255))
     plain = dspy.Image(encode(content_of(drawn("RGB", "white", "black").url)))
     link = dspy.Image("https://example.org/a.png")
-    row = {
-        "question": clear, "answer": "yes", "more": [plain, {"front": clear}], "talk": dspy.History(messages=[{"a": clear}])
-    }  # fmt: skip
+    row = {"question": clear, "more": [plain, {"front": clear}], "talk": dspy.History(messages=[{"a": clear}])}
     (example,) = examples_of(STUDENT, [{**row, "link": link}])
     found = [example.question, example.more[1]["front"], example.talk.messages[0]["a"]]
     for figure in found:
@@ -194,3 +192,36 @@ def test_a_picture_that_cannot_be_used_is_said(monkeypatch):
     monkeypatch.setattr("pld_dspy.pictures.MAX_PIXELS", 1000)
     with pytest.raises(PLDError, match=r"Example 1 has a picture which is too large: 40 × 40 pixels"):
         examples_of(STUDENT, [{"question": drawn("RGB", "white", "black"), "answer": "yes"}])
+
+
+@pytest.mark.parametrize("name", ["solution", "explanation", "rationale", "lecture", "reasoning", "id"])
+def test_a_name_that_the_program_gives_is_a_label_whatever_it_is_called(name):
+    """Fields of such names are explanations or ids elsewhere."""
+    rows = [{"question": f"Is {i} a number?", name: "yes"} for i in range(9)]
+
+    def script(prompt):
+        found = world(prompt) if "rule" in prompt.outputs or "edits" in prompt.outputs else None
+        return found or {name: "yes" if "then say yes" in prompt.system else "no"}
+
+    lm = scripted(script)
+    with dspy.context(lm=lm):
+        teleprompter = PLDTeleprompter(embedder=tfidf, num_threads=1, budget=Budget(max_iterations=0, num_candidates=1))
+        program = teleprompter.compile(dspy.Predict(f"question -> {name}"), trainset=rows)
+    assert program.pld.validation["compiled"] == 1.0
+    taught = [prompt.fields for prompt in lm.engine.prompts if "example" in prompt.fields]
+    assert {(fields["answer"], fields["rationale"]) for fields in taught} == {("yes", "")}
+
+
+def test_the_reasoning_of_a_chain_of_thought_is_no_label():
+    rows = [{**row, "reasoning": "Each number is one."} for row in ROWS]
+
+    def script(prompt):
+        return {**world(prompt), "reasoning": "I think so."}
+
+    lm = scripted(script)
+    with dspy.context(lm=lm):
+        teleprompter = PLDTeleprompter(embedder=tfidf, num_threads=1, budget=Budget(max_iterations=0, num_candidates=1))
+        program = teleprompter.compile(dspy.ChainOfThought("question -> answer"), trainset=rows)
+    assert program.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
+    taught = [prompt.fields for prompt in lm.engine.prompts if "example" in prompt.fields]
+    assert {(fields["answer"], fields["rationale"]) for fields in taught} == {("yes", "Each number is one.")}

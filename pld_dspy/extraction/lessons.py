@@ -5,7 +5,16 @@ from typing import NamedTuple
 import dspy
 
 from pld_dspy.context import Context
-from pld_dspy.examples import blank, example_id, has_options, labelled_predictors, present, rationale, written
+from pld_dspy.examples import (
+    answer_fields,
+    blank,
+    example_id,
+    has_options,
+    labelled_predictors,
+    present,
+    rationale,
+    written,
+)
 from pld_dspy.extraction.traces import Turn, passed_traces
 from pld_dspy.student import in_words
 
@@ -62,11 +71,14 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
     case = present(turn.inputs if turn else dict(example.inputs()))
     signature = dict(student.named_predictors())[predictor].signature
     labels = example.labels()
-    own = {name: value for name, value in labels.items() if name in signature.output_fields}
+    answers = answer_fields(student)[predictor]
+    own = {name: value for name, value in labels.items() if name in answers}
     if own and all(map(blank, own.values())):
         return None
     if turn and not own:
-        answer = "\n".join(written(value) for name, value in turn.outputs.items() if name != "reasoning")
+        answer = "\n".join(
+            written(value) for name, value in turn.outputs.items() if name != "reasoning" or name in answers
+        )
     else:
         answer = in_words(student, example, dspy.Example(own) if own else labels)
     return Lesson(
@@ -76,8 +88,8 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
         text=case.text,
         figures=case.figures,
         answer=answer,
-        rationale=rationale(example),
-        lecture="" if blank(example.get("lecture")) else str(example.lecture),
+        rationale=rationale(example, answers),
+        lecture="" if blank(example.get("lecture")) or "lecture" in answers else str(example.lecture),
         options=has_options(example),
         kind=next((written(example[name]) for name in KIND_FIELDS if not blank(example.get(name))), ""),
     )

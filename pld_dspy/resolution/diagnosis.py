@@ -4,13 +4,13 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dspy
 import numpy as np
 
 from pld_dspy.context import Rules
-from pld_dspy.examples import blank, example_id, present
+from pld_dspy.examples import answer_fields, blank, example_id, present
 from pld_dspy.rules import HEADER, Rule, RuleSet
 from pld_dspy.student import Scored, in_words, same_answer, value_of
 
@@ -82,14 +82,14 @@ def rules_from(example: dspy.Example, rules: Rules) -> list[tuple[str, Rule]]:
     return [(name, rule) for name, ruleset in rules.items() for rule in ruleset.rules if id in rule.examples]
 
 
-def failed(predictor: dspy.Predict, answered: Answered) -> bool:
-    """Whether a predictor had a part in a failure: not if all its own labelled outputs were right."""
+def failed(fields: Mapping[str, Any], answered: Answered) -> bool:
+    """Whether a predictor had a part in a failure: not if all its own labelled outputs, of these types, were right."""
     if answered.scored.passed:
         return False
     labels = answered.example.labels()
-    fields, outputs = predictor.signature.output_fields, answered.scored.outputs
     own = [name for name in fields if not blank(labels.get(name))]
-    return not own or not all(same_answer(fields[name].annotation, labels[name], outputs.get(name)) for name in own)
+    outputs = answered.scored.outputs
+    return not own or not all(same_answer(fields[name], labels[name], outputs.get(name)) for name in own)
 
 
 def batches(
@@ -105,13 +105,13 @@ def batches(
         failures: most failures of a batch.
         successes: most successes of a batch.
     """
-    module = dict(program.named_predictors())[predictor]
+    fields = answer_fields(program)[predictor]
 
     def about(answer: Answered) -> set[str]:
         own = {rule.id for name, rule in rules_from(answer.example, rules) if name == predictor}
         return own | ({answer.followed.get(predictor, "")} - {""})
 
-    wrong = [answer for answer in answered if failed(module, answer)]
+    wrong = [answer for answer in answered if failed(fields, answer)]
     right = [answer for answer in answered if answer.scored.passed]
     alike: dict[tuple[str, ...], list[Answered]] = defaultdict(list)
     for answer in wrong:

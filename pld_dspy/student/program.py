@@ -13,7 +13,7 @@ from dspy.evaluate.metrics import normalize_text
 from pydantic import BaseModel, TypeAdapter
 
 from pld_dspy.errors import PLDError
-from pld_dspy.examples import blank, labelled_predictors, written
+from pld_dspy.examples import answer_fields, blank, labelled_predictors, written
 from pld_dspy.rules.wording import sound
 
 Metric = Callable[..., float | bool]
@@ -83,15 +83,14 @@ def in_words(program: dspy.Module, example: dspy.Example, answer: dspy.Predictio
     """
     if hasattr(program, "in_words"):
         return str(program.in_words(example, answer))
-    values = [answer.get(name) for name in answer if name in outputs_of(program) - {"reasoning"}]
+    answers = {field for fields in answer_fields(program).values() for field in fields}
+    values = [answer.get(name) for name in answer if name in answers]
     return "\n".join(written(value) for value in values if not blank(value))
 
 
 def exact_match(program: dspy.Module) -> Metric:
     """The metric of a program that has none: all labelled output fields are the `same_answer` as the labels."""
-    outputs = {
-        name: field.annotation for part in program.predictors() for name, field in part.signature.output_fields.items()
-    }
+    outputs = {name: kind for fields in answer_fields(program).values() for name, kind in fields.items()}
 
     def metric(example: dspy.Example, prediction: dspy.Prediction, trace: Any = None) -> float:
         def same(name: str) -> bool:
