@@ -76,9 +76,8 @@ def lesson(student: dspy.Module, predictor: str, example: dspy.Example, turn: Tu
     if own and all(map(blank, own.values())):
         return None
     if turn and not own:
-        answer = "\n".join(
-            written(value) for name, value in turn.outputs.items() if name != "reasoning" or name in answers
-        )
+        said = (value for name, value in turn.outputs.items() if name != "reasoning" or name in answers)
+        answer = "\n".join(map(written, said))
     else:
         answer = in_words(student, example, dspy.Example(own) if own else labels)
     return Lesson(
