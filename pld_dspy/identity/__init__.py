@@ -57,11 +57,11 @@ def _at_work(program: dspy.Module) -> list[Any]:
 
 def _lasting(whose: str, values: Iterable[Any]) -> str:
     found, unseen = looked_at(values)
-    for value in unseen:
-        if id(value) not in _named:
-            _named.add(id(value))
-            log.warning(
-                "The %s holds an object of the type %s that has no stable content: scores of this run will not be "
-                "taken over.", whose, f"{type(value).__module__}.{type(value).__qualname__}",
-            )  # fmt: skip
+    if new := [value for value in unseen if id(value) not in _named]:
+        _named.update(map(id, new))
+        kinds = sorted({f"{type(value).__module__}.{type(value).__qualname__}" for value in new})
+        log.warning(
+            "The %s holds an object of the type %s that has no stable content: scores of this run will not be taken "
+            "over.", whose, " and one of the type ".join(kinds),
+        )  # fmt: skip
     return uuid.uuid4().hex[:12] if unseen else found

@@ -17,6 +17,7 @@ from typing import Any
 
 import dspy
 import numpy as np
+from dspy.utils.unbatchify import Unbatchify
 from pydantic import BaseModel
 
 from pld_dspy.identity.code import held_in, imported, is_own, named_in, used_by, version_of
@@ -30,6 +31,8 @@ _LEFT_ON_PROGRAMS = {
 _LEFT_ON_PREDICTORS = _LEFT_ON_PROGRAMS | {"stage", "traces", "train", "demos", "metadata", "_index"}
 _FIELDS = {"__annotations__", "__pydantic_fields__"}  # members of a class that are no code, but count
 _CACHES = {"_abc_impl", "_value2member_map_"}  # those that do not
+# Modules whose objects change while they work, and which are not looked into.
+_AT_WORK = {"threading", "queue", "asyncio", "concurrent", "multiprocessing", "socket", "ssl", "subprocess", "weakref"}
 _PLAIN = (str, int, float, bool, complex, bytes, type(None))
 _CODE = (types.FunctionType, staticmethod, classmethod, property)
 
@@ -142,6 +145,8 @@ class _Look:
             case dspy.BaseLM():
                 settings = {name: to for name, to in value.kwargs.items() if to is not None and name not in SECRET}
                 return self._node("lm", type(value), value.model, settings)
+            case Unbatchify():  # of DSPy's retriever, which works in a thread
+                return self._node("batched", value.batch_fn)
             case dspy.Adapter():
                 return self._node("adapter", type(value), _without(vars(value), {"callbacks"}))
             case dspy.Predict():
@@ -224,6 +229,8 @@ class _Look:
         if pandas and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
             table = value if value.ndim == 2 else value.to_frame()
             return self._node("table", type(value), table.to_dict("split"), [str(kind) for kind in table.dtypes])
+        if type(value).__module__.partition(".")[0] in _AT_WORK:
+            return self.address(value)
         try:
             reduce = copyreg.dispatch_table.get(type(value))
             made = reduce(value) if reduce else value.__reduce_ex__(4)
