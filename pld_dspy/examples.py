@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from operator import is_
 from typing import Any, NamedTuple
 
 import dspy
@@ -15,6 +16,8 @@ from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
 from pld_dspy.identity import fingerprint
+from pld_dspy.pictures import ready
+from pld_dspy.rules.wording import sound
 
 ID_FIELDS = ("pid", "question_id", "id")
 RATIONALE_FIELDS = ("rationale", "lecture", "solution", "explanation", "reasoning")
@@ -56,6 +59,37 @@ def told_apart(examples: Sequence[dspy.Example]) -> list[dspy.Example]:
             example._by_content = True
         apart.append(example)
     return apart
+
+
+def prepared(example: dspy.Example, name: str) -> dspy.Example:
+    """An example as it can be sent and written: its own pictures `pictures.ready`, and no halves of characters in its
+    texts, wherever they stand; itself where nothing changes.
+
+    Raises:
+        PLDError: a picture cannot be used; `name` says of which example.
+    """
+
+    def made(value: Any) -> Any:
+        if isinstance(value, str):
+            return sound(value) if type(value) is str else value
+        if isinstance(value, dspy.Image):
+            return ready(value)
+        if type(value) in (list, tuple):
+            parts = [made(part) for part in value]
+            return value if all(map(is_, parts, value)) else type(value)(parts)
+        if type(value) is dict:
+            named = {made(name): made(part) for name, part in value.items()}
+            return value if all(map(is_, [*named, *named.values()], [*value, *value.values()])) else named
+        if isinstance(value, BaseModel):
+            fields = dict(value)
+            return value if (new := made(fields)) is fields else value.model_copy(update=new)
+        return value
+
+    try:
+        changed = {field: new for field, value in example.items() if (new := made(value)) is not value}
+    except ValueError as error:
+        raise PLDError(f"Example {name} has a picture which {error}.") from error
+    return example.copy(**changed) if changed else example
 
 
 def blank(value: Any) -> bool:

@@ -256,3 +256,13 @@ def test_real_problems_load_with_pictures_and_captions():
     for example in found:
         assert len(example.choice_images) in (0, len(example.choices))
     assert all(max(seen(example.image).size) <= 1024 for example in found[:40] if example.image)
+
+
+def test_halves_of_characters_in_a_benchmark_are_named(folder):
+    def halve(problems):
+        for problem in problems.values():
+            problem["question"] += "\ud800"
+
+    change(folder / "problems.json", halve)
+    with pytest.raises(PLDError, match=r"problems\.json is not JSON: no low surrogate in string: line 1"):
+        load("scienceqa", "test", folder, modality="text")

@@ -9,6 +9,7 @@ import dspy
 import PIL.Image
 import PIL.ImageDraw
 import pytest
+from loopback import served
 from scripted import ScriptedEngine, examples, scripted
 
 from pld_dspy import PLDError, PLDTeleprompter
@@ -225,3 +226,32 @@ def test_the_reasoning_of_a_chain_of_thought_is_no_label():
     assert program.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
     taught = [prompt.fields for prompt in lm.engine.prompts if "example" in prompt.fields]
     assert {(fields["answer"], fields["rationale"]) for fields in taught} == {("yes", "Each number is one.")}
+
+
+@pytest.mark.parametrize("field", ["question", "answer", "id", "lecture"])
+def test_halves_of_characters_in_the_data_are_replaced(tmp_path, field):
+    """No request and no file can hold them."""
+    rows = [{**row, "lecture": "Each number is one."} for row in ROWS]
+    for row in rows:
+        row[field] += "\ud800"
+
+    def reply(body):
+        teaches = "rule" in body["messages"][0]["content"]
+        values = (
+            {"reasoning": "So.", "question_kind": "k", "rule": "If it is one, then say yes."}
+            if teaches
+            else {"answer": "yes?"}
+        )
+        content = "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in values.items())
+        choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+        return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": "x", "choices": [choice]}
+
+    with served(reply) as (address, _):
+        lm = dspy.LM("openai/x", api_base=address, api_key="none", cache=False, num_retries=0)
+        teleprompter = PLDTeleprompter(
+            embedder=tfidf, budget=Budget(max_iterations=0, num_candidates=1), log_dir=tmp_path / "run"
+        )
+        with dspy.context(lm=lm):
+            program = teleprompter.compile(STUDENT, trainset=rows)
+    assert program.pld.validation["student"] == 1.0
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "finished"

@@ -19,7 +19,11 @@ _NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+\b")  # capitalised inside a sente
 
 def sound(text: str) -> str:
     """A text without what no file or request can hold: a model's JSON may have halves of characters in it."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _one_line(text: str) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from inspect import getattr_static, signature
-from operator import is_
 from typing import Any
 
 import dspy
 from dspy.utils.syncify import run_async
-from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
-from pld_dspy.pictures import ready
+from pld_dspy.examples import prepared
 
 
 def examples_of(program: dspy.Module, rows: Iterable[Any]) -> list[dspy.Example]:
@@ -40,31 +38,7 @@ def examples_of(program: dspy.Module, rows: Iterable[Any]) -> list[dspy.Example]
             raise PLDError(f"Example {number} has none of the inputs of the program ({wanted}), but {there}.")
         return dspy.Example(**dict(row)).with_inputs(*own)
 
-    return [_with_ready_figures(example(number, row), number) for number, row in enumerate(rows, start=1)]
-
-
-def _with_ready_figures(example: dspy.Example, number: int) -> dspy.Example:
-    """The example with its own pictures as the loaders make theirs; itself where nothing changes."""
-
-    def made(value: Any) -> Any:
-        if isinstance(value, dspy.Image):
-            return ready(value)
-        if type(value) in (list, tuple):
-            parts = [made(part) for part in value]
-            return value if all(map(is_, parts, value)) else type(value)(parts)
-        if type(value) is dict:
-            named = {name: made(part) for name, part in value.items()}
-            return value if all(map(is_, named.values(), value.values())) else named
-        if isinstance(value, BaseModel):
-            fields = dict(value)
-            return value if (new := made(fields)) is fields else value.model_copy(update=new)
-        return value
-
-    try:
-        changed = {name: new for name, value in example.items() if (new := made(value)) is not value}
-    except ValueError as error:
-        raise PLDError(f"Example {number} has a picture which {error}.") from error
-    return example.copy(**changed) if changed else example
+    return [prepared(example(number, row), str(number)) for number, row in enumerate(rows, start=1)]
 
 
 def answer(program: dspy.Module, example: dspy.Example) -> dspy.Prediction:
