@@ -175,13 +175,8 @@ class PLDTeleprompter(Teleprompter):
         identities: Mapping[str, Any],
     ) -> Compile:
         """The context of the phases, with the run folder that knows what must be the same for it to be taken up."""
-        student_lm = _student_lm(student)
-        teacher_lm = self.teacher_lm or student_lm
-        for lm in (student_lm, teacher_lm):
-            if not isinstance(lm, dspy.BaseLM):
-                raise PLDError(f"A language model is a dspy.BaseLM, as dspy.LM('openai/gpt-4o'), not {lm!r}.")
-            if limits.max_cost is not None and price(lm.model, 1, 1) is None:
-                raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
+        student_lm = _checked(_student_lm(student), limits)
+        teacher_lm = _checked(self.teacher_lm or student_lm, limits)
         embedder = self.embedder or default_embedder(teacher_lm.model)
         check(embedder)
         metric = self.metric or metric_of(student)
@@ -272,4 +267,12 @@ def _student_lm(student: dspy.Module) -> dspy.BaseLM:
     lm = own[0] if own else dspy.settings.lm
     if lm is None:
         raise PLDError("The student has no language model: call dspy.configure(lm=dspy.LM(...)) first.")
+    return lm
+
+
+def _checked(lm: Any, limits: Limits) -> dspy.BaseLM:
+    if not isinstance(lm, dspy.BaseLM):
+        raise PLDError(f"A language model is a dspy.BaseLM, as dspy.LM('openai/gpt-4o'), not {lm!r}.")
+    if limits.max_cost is not None and price(lm.model, 1, 1) is None:
+        raise PLDError(f"LiteLLM knows no price of {lm.model}, so a cap on the cost cannot be kept.")
     return lm

@@ -71,15 +71,12 @@ def score(
     try:
         with dspy.context(lm=student_lm):
             evaluation = Evaluator(task.metric, runner, run)(task.program, examples, f"Scoring {split}")
-        answered = [place for place, item in enumerate(evaluation.items) if item.score is not None]
-        examples, items = [examples[place] for place in answered], [evaluation.items[place] for place in answered]
-        answers = [item.outputs.get("answer") for item in items]
-        measured = {measure.heading: measure.score(examples, answers, runner) for measure in measures}
+        examples, items = evaluation.answered(examples)
+        measured = {measure.heading: measure.score(examples, _answers(items), runner) for measure in measures}
     finally:
         run.status("interrupted", runner.usage())  # until the end below
     breakdown = _breakdown(task.program, examples, items, measured)
     judge = next((measure.judge.model for measure in measures if isinstance(measure, L3Score)), None)
-    used = {role: runner.meter(role).total(judge if role == "judge" else None) for role in runner.usage()}
     scores = Scores(
         program=task.name,
         data=task.source,
@@ -94,17 +91,24 @@ def score(
         prompt_tokens=evaluation.prompt_tokens,
         breakdown=breakdown,
         judge=judge,
-        usage=used | task.usage,
+        usage=_usage(runner, judge) | task.usage,
         seconds=round(time.monotonic() - start, 1),
         log_dir=None if log_dir is None else str(log_dir),
     )
     if breakdown:
-        run.write(
-            "measures.json", dict(zip(map(example_id, told_apart(examples)), _by_question(breakdown), strict=True))
-        )
+        run.write("measures.json", _by_question(breakdown, examples))
     run.write("scores.json", scores)
     run.status("finished", runner.usage())
     return scores
+
+
+def _answers(items: Sequence[Scored]) -> list[str | None]:
+    return [item.outputs.get("answer") for item in items]
+
+
+def _usage(runner: Runner, judge: str | None) -> dict[str, Usage]:
+    """What was used, by role; of several judges that a folder knows, by this one."""
+    return {role: runner.meter(role).total(judge if role == "judge" else None) for role in runner.usage()}
 
 
 def _configuration(task: Task, split: str, student_lm: dspy.LM) -> dict[str, Any]:
@@ -121,10 +125,11 @@ def _configuration(task: Task, split: str, student_lm: dspy.LM) -> dict[str, Any
     }
 
 
-def _by_question(breakdown: Breakdown) -> list[dict[str, float]]:
-    """Each question's score by measure."""
+def _by_question(breakdown: Breakdown, examples: Sequence[dspy.Example]) -> dict[str, dict[str, float]]:
+    """Each question's score by measure, by its id."""
     names, columns = breakdown.columns.keys(), breakdown.columns.values()
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return dict(zip(map(example_id, told_apart(examples)), rows, strict=True))
 
 
 def _breakdown(

@@ -63,6 +63,11 @@ class Evaluation(BaseModel):
         """Examples without a reply."""
         return sum(item.score is None for item in self.items)
 
+    def answered(self, examples: Sequence[dspy.Example]) -> tuple[list[dspy.Example], list[Scored]]:
+        """The examples with a reply, and what came of them."""
+        places = [place for place, item in enumerate(self.items) if item.score is not None]
+        return [examples[place] for place in places], [self.items[place] for place in places]
+
     @property
     def errors(self) -> int:
         """Examples whose reply could not be used, which scores 0."""
