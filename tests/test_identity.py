@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from enum import Enum
 from pathlib import Path
 
 import dspy
@@ -331,3 +332,9 @@ def test_secrets_and_addresses_of_models_do_not_count():
 
     assert asked(api_key="a", api_base="http://a") == asked(api_key="b", api_base="http://b") == asked()
     assert asked(temperature=0.5) != asked(temperature=0.7)
+
+
+def test_what_another_package_notes_on_installed_code_is_no_part_of_it(monkeypatch):
+    before = fingerprint(Colour)
+    monkeypatch.setattr(Enum.__new__, "_noted", "by somebody", raising=False)  # PyTorch does so when it is imported
+    assert fingerprint(Colour) == before

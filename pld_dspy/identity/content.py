@@ -199,8 +199,8 @@ class _Look:
         around, code = function.__globals__, function.__code__
         module = around.get("__name__") or "__main__"
         held = dict(zip(code.co_freevars, map(held_in, function.__closure__ or ()), strict=True))
-        parts = function.__defaults__, function.__kwdefaults__, vars(function)
-        if not is_own(module):
+        parts = function.__defaults__, function.__kwdefaults__
+        if not is_own(module):  # what other packages note on it says nothing, as PyTorch on those of Enum
             return self._node("function", module, function.__qualname__, version_of(module), held, *parts)
         used = used_by(code)
         self._names |= used.names
@@ -208,7 +208,7 @@ class _Look:
         for name, level in used.imports:
             read[f"import {level} {name}"] = imported(name, level, around.get("__package__"))
         texts = [f"{name}={self._read(read[name], used.names)}" for name in sorted(read.keys() - used.kept)]
-        return f"{self._node('function', code, *parts)}[{','.join(texts)}]"
+        return f"{self._node('function', code, *parts, vars(function))}[{','.join(texts)}]"
 
     def _read(self, value: Any, names: frozenset[str], within: tuple[Any, ...] = ()) -> str:
         """What code reads: of a module of the user's, what stands in it under the names in the code."""
