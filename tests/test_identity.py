@@ -11,9 +11,11 @@ import threading
 from pathlib import Path
 
 import dspy
+import numpy as np
 import PIL.Image
 import pytest
 import same
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from same import METRICS, PROGRAMS, Colour, Model, Point, Thing, lasted, made
@@ -29,7 +31,7 @@ from pld_dspy.identity import (
 
 plain = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(),
-    st.sampled_from(Colour), st.dates(), st.uuids(), st.text(st.characters(categories=["Cs", "Lu"])),
+    st.sampled_from(["RED", "BLUE"]).map(Colour.__getitem__), st.dates(), st.uuids(), st.text(st.characters(categories=["Cs", "Lu"])),
 )  # fmt: skip
 hashed = st.recursive(plain, lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=6)
 values = st.recursive(
@@ -278,6 +280,16 @@ def test_figures_count_by_what_models_get_of_them(tmp_path):
 
 def history(figure):
     return dspy.History(messages=[{"question": figure, "answer": "a"}])
+
+
+def test_tensors_and_arrays_count_by_their_numbers():
+    tensors = [torch.tensor([[1.0, at]]) for at in (2.0, 2.0, 3.0)] + [torch.tensor([1.0, 2.0])]
+    found = [fingerprint({"a": tensor}) for tensor in [*tensors, tensors[0].bfloat16(), torch.tensor(1)]]
+    assert found[0] == found[1]
+    assert len(set(found)) == 5
+    square = np.arange(4.0).reshape(2, 2)
+    assert fingerprint(square) == fingerprint(np.asfortranarray(square)) != fingerprint(square.T)
+    assert fingerprint(square) != fingerprint(square.astype(np.float32)) != fingerprint(square.ravel())
 
 
 def test_which_fields_are_inputs_counts():

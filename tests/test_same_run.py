@@ -1,5 +1,7 @@
 """A run goes on where it is the same run: by what decides its results, and example by example."""
 
+from typing import ClassVar
+
 import dspy
 import numpy as np
 import pandas as pd
@@ -122,6 +124,39 @@ def test_examples_that_share_an_id_have_each_a_rule_of_their_own(tmp_path):
         found = {rule.text for _, rule in rules_from(example, run.pld.rules) if len(rule.examples) == 1}
         assert all(noun in text for text in found)
     assert [example.toDict() for example in trainset] == [example.toDict() for example in docs()]
+
+
+ANSWERS = {}
+
+
+class Keeping(dspy.Module):
+    """Keeps its answers where the next question finds them."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self):
+        super().__init__()
+        self.ask, self.last = dspy.Predict("question -> answer"), {}
+
+    def forward(self, question):
+        self.asked.append(question)
+        self.last[question] = len(self.asked)
+        if question not in ANSWERS:
+            ANSWERS[question] = self.ask(question=question)
+        return dspy.Prediction(answer=ANSWERS[question].answer)
+
+
+def test_a_program_that_keeps_its_answers_is_the_same_program_all_the_time():
+    ANSWERS.clear()
+    lm, program = scripted(replies), Keeping()
+    with dspy.context(lm=lm):
+        evaluate = Evaluator(exact_match(program), Runner(1))
+        first = evaluate(program.deepcopy(), examples(3), "scoring")
+        assert Keeping.asked
+        assert ANSWERS
+        ANSWERS.clear()
+        assert evaluate(program.deepcopy(), examples(3), "scoring").items == first.items
+    assert len(lm.engine.prompts) == 3
 
 
 class Two(dspy.Module):
