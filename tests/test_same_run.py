@@ -1,5 +1,6 @@
 """A run goes on where it is the same run: by what decides its results, and example by example."""
 
+import threading
 from typing import ClassVar
 
 import dspy
@@ -15,6 +16,8 @@ from pld_dspy import PLDError, PLDTeleprompter
 from pld_dspy.clustering import tfidf
 from pld_dspy.context import Compile
 from pld_dspy.examples import example_id, told_apart
+from pld_dspy.experiment import Task
+from pld_dspy.experiment.scoring import score
 from pld_dspy.extraction import Examples, People
 from pld_dspy.resolution.diagnosis import rules_from
 from pld_dspy.rules import HEADER, MicroRule
@@ -80,6 +83,33 @@ def test_a_score_belongs_to_its_metric(tmp_path):
         ]
     assert scores == [1, 0, 1]
     assert len(lm.engine.prompts) == 4
+
+
+def test_an_evaluation_with_another_metric_is_not_gone_on_with(tmp_path):
+    lm, program = scripted(replies), dspy.Predict("question -> answer")
+    program.metric = closure(1)
+    task = Task("asking", "nowhere", program, {"test": examples(2)})
+    assert score(task, "test", lm, log_dir=tmp_path).score == 1
+    program.metric = closure(99)
+    with pytest.raises(PLDError, match="another instructions, metric"):
+        score(task, "test", lm, log_dir=tmp_path)
+
+
+def test_scores_of_a_metric_that_cannot_be_seen_into_are_not_taken_over_and_a_warning_says_so_once(tmp_path, caplog):
+    lock = threading.Lock()
+
+    def metric(example, prediction, trace=None):
+        with lock:
+            return prediction.answer == "yes"
+
+    lm = scripted(replies)
+    compiled(tmp_path, lm, examples(4), metric=metric)
+    assert [message for message in caplog.messages if "no stable content" in message] == [
+        "The metric holds an object of the type _thread.lock that has no stable content: scores of this run will not "
+        "be taken over."
+    ]
+    with pytest.raises(PLDError, match="another metric"):
+        compiled(tmp_path, lm, examples(4), metric=metric)
 
 
 class Front(BaseModel):
