@@ -29,6 +29,11 @@ class Size(Enum):
     LARGE = 2
 
 
+class Language(Enum):
+    C = "C"
+    CPP = "C++"
+
+
 class Place(BaseModel):
     x: int
     y: int = 2
@@ -65,7 +70,8 @@ OTHER = [
     (list[float], [1, 2], [2.0, 1.0]), (list[float], [1, 2], [1.0]), (list[str], ["a"], "b"),
     (Literal["a", "b"], "a", "b"), (dict[str, int], {"a": 1}, {"a": 1, "b": 2}), (Place, {"x": 1}, Place(x=2)),
     (Place, "nowhere", Place(x=1)), (str, "A", "B"), (str, "A", ""), (str, "A", None), (str, "none", None),
-    (str, "+", "-"),
+    (str, "+", "-"), (Literal["C", "C++"], "C++", "C"), (Language, "C++", Language.C), (Language, Language.CPP, "C"),
+   
     (str, "-5", "5"), (str, "1.5", "15"), (str, ["Paris", "Lutetia"], "Rome"), (str, [], "Rome"), (str, "a b", "ab"),
 ]  # fmt: skip
 

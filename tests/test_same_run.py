@@ -1,5 +1,8 @@
 """A run goes on where it is the same run: by what decides its results, and example by example."""
 
+import threading
+from typing import ClassVar
+
 import dspy
 import numpy as np
 import pandas as pd
@@ -13,6 +16,8 @@ from pld_dspy import PLDError, PLDTeleprompter
 from pld_dspy.clustering import tfidf
 from pld_dspy.context import Compile
 from pld_dspy.examples import example_id, told_apart
+from pld_dspy.experiment import Task
+from pld_dspy.experiment.scoring import score
 from pld_dspy.extraction import Examples, People
 from pld_dspy.resolution.diagnosis import rules_from
 from pld_dspy.rules import HEADER, MicroRule
@@ -80,6 +85,33 @@ def test_a_score_belongs_to_its_metric(tmp_path):
     assert len(lm.engine.prompts) == 4
 
 
+def test_an_evaluation_with_another_metric_is_not_gone_on_with(tmp_path):
+    lm, program = scripted(replies), dspy.Predict("question -> answer")
+    program.metric = closure(1)
+    task = Task("asking", "nowhere", program, {"test": examples(2)})
+    assert score(task, "test", lm, log_dir=tmp_path).score == 1
+    program.metric = closure(99)
+    with pytest.raises(PLDError, match="another instructions, metric"):
+        score(task, "test", lm, log_dir=tmp_path)
+
+
+def test_scores_of_a_metric_that_cannot_be_seen_into_are_not_taken_over_and_a_warning_says_so_once(tmp_path, caplog):
+    lock = threading.Lock()
+
+    def metric(example, prediction, trace=None):
+        with lock:
+            return prediction.answer == "yes"
+
+    lm = scripted(replies)
+    compiled(tmp_path, lm, examples(4), metric=metric)
+    assert [message for message in caplog.messages if "no stable content" in message] == [
+        "The metric holds an object of the type _thread.lock that has no stable content: scores of this run will not "
+        "be taken over."
+    ]
+    with pytest.raises(PLDError, match="another metric"):
+        compiled(tmp_path, lm, examples(4), metric=metric)
+
+
 class Front(BaseModel):
     front: dspy.Image
 
@@ -122,6 +154,39 @@ def test_examples_that_share_an_id_have_each_a_rule_of_their_own(tmp_path):
         found = {rule.text for _, rule in rules_from(example, run.pld.rules) if len(rule.examples) == 1}
         assert all(noun in text for text in found)
     assert [example.toDict() for example in trainset] == [example.toDict() for example in docs()]
+
+
+ANSWERS = {}
+
+
+class Keeping(dspy.Module):
+    """Keeps its answers where the next question finds them."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self):
+        super().__init__()
+        self.ask, self.last = dspy.Predict("question -> answer"), {}
+
+    def forward(self, question):
+        self.asked.append(question)
+        self.last[question] = len(self.asked)
+        if question not in ANSWERS:
+            ANSWERS[question] = self.ask(question=question)
+        return dspy.Prediction(answer=ANSWERS[question].answer)
+
+
+def test_a_program_that_keeps_its_answers_is_the_same_program_all_the_time():
+    ANSWERS.clear()
+    lm, program = scripted(replies), Keeping()
+    with dspy.context(lm=lm):
+        evaluate = Evaluator(exact_match(program), Runner(1))
+        first = evaluate(program.deepcopy(), examples(3), "scoring")
+        assert Keeping.asked
+        assert ANSWERS
+        ANSWERS.clear()
+        assert evaluate(program.deepcopy(), examples(3), "scoring").items == first.items
+    assert len(lm.engine.prompts) == 3
 
 
 class Two(dspy.Module):

@@ -7,7 +7,7 @@ from typing import Any
 
 import dspy
 
-from pld_dspy.identity.content import SECRET, digest, looked_at
+from pld_dspy.identity.content import SECRET, Texts, digest, looked_at
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,13 @@ def fingerprint(value: Any) -> str:
     return looked_at([value])[0]
 
 
-def program_fingerprint(program: dspy.Module) -> str:
+def program_fingerprint(program: dspy.Module, first_seen: Texts | None = None) -> str:
     """A hash of all that makes a program answer as it does, but for the session's model: its signatures,
-    demonstrations, settings, own models and code, and the adapter."""
-    return fingerprint(_at_work(program))
+    demonstrations, settings, own models and code, and the adapter.
+
+    With the same `first_seen`, programs whose code keeps answers in a global or a class stay the same as they work.
+    """
+    return looked_at([_at_work(program)], first_seen)[0]
 
 
 def lasting_fingerprint(program: dspy.Module) -> str:

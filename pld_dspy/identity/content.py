@@ -32,7 +32,7 @@ _LEFT_ON_PREDICTORS = _LEFT_ON_PROGRAMS | {"stage", "traces", "train", "demos", 
 _FIELDS = {"__annotations__", "__pydantic_fields__"}  # members of a class that are no code, but count
 _CACHES = {"_abc_impl", "_value2member_map_"}  # those that do not
 # Modules whose objects change while they work, and which are not looked into.
-_AT_WORK = {"threading", "queue", "asyncio", "concurrent", "multiprocessing", "socket", "ssl", "subprocess", "weakref"}
+_AT_WORK = {"threading", "queue", "asyncio", "concurrent", "multiprocessing", "socket", "ssl", "subprocess"}
 _PLAIN = (str, int, float, bool, complex, bytes, type(None))
 _CODE = (types.FunctionType, staticmethod, classmethod, property)
 
@@ -40,18 +40,23 @@ _PROCESS = uuid.uuid4().hex
 _unseen: dict[int, object] = {}  # what has no stable content, kept so that no other object gets the same address
 
 
-def looked_at(values: Iterable[Any]) -> tuple[str, list[Any]]:
+Texts = dict[int, tuple[Any, str]]  # by address: the value, so that it keeps its address, and its text
+
+
+def looked_at(values: Iterable[Any], first_seen: Texts | None = None) -> tuple[str, list[Any]]:
     """A hash of values, and what in them has no stable content, as a lock or an open file.
 
-    Such an object is the same only as itself, and only in this process.
+    Such an object is the same only as itself, and only in this process. Objects around code that are in `first_seen`
+    count as they were then; the others are added to it.
     """
     unseen: list[Any] = []
     texts = []
     for value in values:
+        look = _Look(unseen, {} if first_seen is None else first_seen)
         try:
-            texts.append(_Look(unseen).all_of(value))
+            texts.append(look.all_of(value))
         except RecursionError:
-            texts.append(_Look(unseen).address(value))
+            texts.append(look.address(value))
     return digest(",".join(texts)), unseen
 
 
@@ -63,11 +68,11 @@ def digest(text: str) -> str:
 class _Look:
     """A look at one value, which makes a text of its content."""
 
-    def __init__(self, unseen: list[Any]) -> None:
-        self.unseen = unseen
+    def __init__(self, unseen: list[Any], first_seen: Texts, names: Iterable[str] = ()) -> None:
+        self.unseen, self._first_seen = unseen, first_seen
         self._known: dict[int, tuple[Any, str | int]] = {}  # by address: the value, and its text, or how deep it is
         self._depth = 0
-        self._names: set[str] = set()  # that code reads
+        self._names = {*names}  # that code reads
         self._classes: list[type] = []  # of the user's
         self._functions: list[types.FunctionType] = []
 
@@ -82,7 +87,7 @@ class _Look:
             if not new and done == len(self._functions):
                 return _short(",".join(texts))
             for place, name in new:
-                texts.append(f"{place}.{name}={self(vars(self._classes[place])[name])}")
+                texts.append(f"{place}.{name}={self._at_first(vars(self._classes[place])[name], self._names)}")
             seen |= {*new}
 
     def __call__(self, value: Any) -> str:
@@ -180,7 +185,17 @@ class _Look:
 
     def _apart(self, value: Any) -> str:
         """The text of a part whose place is not known before its text is."""
-        return _short(repr(value)) if type(value) in _PLAIN else _Look(self.unseen).all_of(value)
+        return _short(repr(value)) if type(value) in _PLAIN else _Look(self.unseen, self._first_seen).all_of(value)
+
+    def _at_first(self, value: Any, names: Iterable[str]) -> str:
+        """The text of what stands around code, at the first look: a program may keep its answers there."""
+        if isinstance(value, (*_PLAIN, *_CODE, type, types.MethodType, types.ModuleType)):
+            return self(value)
+        if id(value) not in self._first_seen:
+            self._first_seen[id(value)] = value, "up"  # for values that hold code which reads them
+            text = _Look(self.unseen, self._first_seen, names).all_of(value)
+            self._first_seen[id(value)] = value, text
+        return self._first_seen[id(value)][1]
 
     def _class(self, kind: Any) -> str:
         if issubclass(kind, dspy.Signature):
@@ -201,7 +216,9 @@ class _Look:
         held = dict(zip(code.co_freevars, map(held_in, function.__closure__ or ()), strict=True))
         parts = function.__defaults__, function.__kwdefaults__
         if not is_own(module):  # what other packages note on it says nothing, as PyTorch on those of Enum
-            return self._node("function", module, function.__qualname__, version_of(module), held, *parts)
+            name = module, function.__qualname__, version_of(module)
+            made = () if named_in(*name[:2]) is function else (held, *parts)
+            return self._node("function", *name, *made)
         used = used_by(code)
         self._names |= used.names
         read = {name: around[name] for name in used.globals if name in around} | held
@@ -213,7 +230,7 @@ class _Look:
     def _read(self, value: Any, names: frozenset[str], within: tuple[Any, ...] = ()) -> str:
         """What code reads: of a module of the user's, what stands in it under the names in the code."""
         if not isinstance(value, types.ModuleType) or not is_own(value.__name__) or value in within:
-            return self(value)
+            return self._at_first(value, names)
         there = sorted(names & vars(value).keys())
         texts = [f"{name}={self._read(vars(value)[name], names, (*within, value))}" for name in there]
         return f"module({value.__name__},{','.join(texts)})"
@@ -229,8 +246,15 @@ class _Look:
         if pandas and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
             table = value if value.ndim == 2 else value.to_frame()
             return self._node("table", type(value), table.to_dict("split"), [str(kind) for kind in table.dtypes])
-        if type(value).__module__.partition(".")[0] in _AT_WORK:
+        torch = sys.modules.get("torch")
+        if torch and isinstance(value, torch.Tensor):
+            numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            return self._node("tensor", str(value.dtype), tuple(value.shape), numbers)
+        module = type(value).__module__.partition(".")[0]
+        if module in _AT_WORK:
             return self.address(value)
+        if module in ("weakref", "_weakref"):
+            return "weak"  # it holds nothing
         try:
             reduce = copyreg.dispatch_table.get(type(value))
             made = reduce(value) if reduce else value.__reduce_ex__(4)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pld_dspy.errors import ExampleError, PLDError
 from pld_dspy.examples import example_id, written
-from pld_dspy.identity import digest, fingerprint, metric_fingerprint, program_fingerprint
+from pld_dspy.identity import Texts, digest, fingerprint, metric_fingerprint, program_fingerprint
 from pld_dspy.rules.wording import Text
 from pld_dspy.run import NOT_RUN, BudgetSpent, RunFolder, Runner
 from pld_dspy.run.runner import ADVICE
@@ -92,6 +92,7 @@ class Evaluator:
 
     def __init__(self, metric: Metric, runner: Runner, folder: RunFolder | None = None) -> None:
         self._metric, self._scores_by = metric, metric_fingerprint(metric)
+        self._first_seen: Texts = {}
         self._runner = runner
         self._meter = runner.meter("student")
         self._folder = folder or RunFolder(None)
@@ -111,7 +112,7 @@ class Evaluator:
             PLDError: as `Runner.map`; or not one example has a score.
             BudgetSpent: the runner's budget ended first; what was scored until then is remembered.
         """
-        wording = digest(f"{program_fingerprint(program)} {self._scores_by}")
+        wording = digest(f"{program_fingerprint(program, self._first_seen)} {self._scores_by}")
         keys = [(wording, fingerprint(example)) for example in examples]
         new = {key: example for key, example in zip(keys, examples, strict=True) if key not in self._known}
 

@@ -4,7 +4,7 @@ import contextlib
 import string
 from collections.abc import Callable, Mapping, Sequence, Set
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args, get_origin
 
 import dspy
 import numpy as np
@@ -114,7 +114,10 @@ def same_answer(annotation: Any, label: Any, answer: Any) -> bool:
     try:
         if annotation is str:
             return any(_equal(right, answer) for right in (label if isinstance(label, list) else [label]))
-        return _equal(_typed(annotation, label), _typed(annotation, answer))
+        label, answer = _typed(annotation, label), _typed(annotation, answer)
+        if get_origin(annotation) is Literal and label in get_args(annotation) and answer in get_args(annotation):
+            return label == answer  # as C and C++, which differ by signs only
+        return _equal(label, answer)
     except Exception:  # of values that are anybody's objects
         return False
 
@@ -131,6 +134,8 @@ def _typed(annotation: Any, value: Any) -> Any:
 
 
 def _equal(label: Any, answer: Any) -> bool:
+    if isinstance(label, Enum) and type(label) is type(answer):
+        return label is answer
     label, answer = _plain(label), _plain(answer)
     if label is None or answer is None:
         return label is answer
