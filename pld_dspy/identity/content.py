@@ -216,9 +216,9 @@ class _Look:
         held = dict(zip(code.co_freevars, map(held_in, function.__closure__ or ()), strict=True))
         parts = function.__defaults__, function.__kwdefaults__
         if not is_own(module):  # what other packages note on it says nothing, as PyTorch on those of Enum
-            name = module, function.__qualname__, version_of(module)
-            made = () if named_in(*name[:2]) is function else (held, *parts)
-            return self._node("function", *name, *made)
+            where = module, function.__qualname__
+            made = () if named_in(*where) is function else (held, *parts)
+            return self._node("function", *where, version_of(module), *made)
         used = used_by(code)
         self._names |= used.names
         read = {name: around[name] for name in used.globals if name in around} | held
