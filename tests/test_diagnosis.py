@@ -416,3 +416,10 @@ def test_every_pair_comes_once_in_the_order_of_likeness_however_long_the_vectors
 @pytest.mark.parametrize("texts", [[], ["If alone, then alone"]])
 def test_fewer_than_two_rules_make_no_pair(texts):
     assert list(like_pairs(RuleSet.of((text, []) for text in texts), tfidf)) == []
+
+
+def test_the_teacher_reads_what_the_metric_says_of_a_failure():
+    case = answered(examples(1)[0], answer="no")
+    said = case._replace(scored=case.scored.model_copy(update={"feedback": "Look at the number."}))
+    assert "what the metric says of it: Look at the number." in describe(STUDENT, "self", [said], 1)[0].split("\n")
+    assert "metric" not in describe(STUDENT, "self", [case], 1)[0]

@@ -222,3 +222,14 @@ def test_a_score_beyond_one_is_warned_about_once(caplog):
     (record,) = caplog.records
     assert record.getMessage() == "The metric gave 85 on example q0: scores should be from 0 to 1."
     assert (percent(found.score), percent(0.85), percent(1), percent(None)) == ("85.0", "85.0%", "100.0%", "–")
+
+
+def test_what_the_metric_says_of_an_answer_is_kept_and_bounded(tmp_path):
+    def strict(gold, pred, trace=None, pred_name=None, pred_trace=None):
+        return dspy.Prediction(score=0.0, feedback="Too short. " * 1000)
+
+    with dspy.context(lm=scripted(yes_below(9))):
+        found = Evaluator(strict, Runner(1), RunFolder(tmp_path))(STUDENT, examples(2), "scoring")
+    assert found.items[0].feedback.startswith("Too short. ")
+    assert len(found.items[0].feedback) == 4_000
+    assert [item.feedback for item in kept(tmp_path)] == [item.feedback for item in found.items]

@@ -2,9 +2,7 @@ import pytest
 
 from pld_dspy.rules.wording import flaw, leak, quotation
 
-EXAMPLE = (
-    "question: Which tense does the sentence that Mona wrote in 1998 use?\nchoices:\npast\nfuture\nFiji\nNewton\n7"
-)
+EXAMPLE = "question: Which tense does the sentence that Mona wrote in 1998 use?\nnote: Past or the other past\nchoices:\npast\nfuture\nFiji\nNewton\n7"
 LECTURE = "Verbs with will are future. A week has 7 days, says Newton."
 
 
@@ -66,6 +64,7 @@ def test_quotations_of_scripts_without_spaces_are_found():
         ("If the sentence that is given, like Mona wrote it, has will, choose future.", "Mona"),
         ("If the sentence has will in it, take future. Mona used will.", "Mona"),
         ("If the question asks for a place, look at the map: Fiji is the right one.", "Fiji"),
+        ("Which tense it is depends on the verb: Past forms end in ed, mostly.", None),
         ("If the sentence is older than 1998 then its verb has a past form.", "1998"),
     ],
 )

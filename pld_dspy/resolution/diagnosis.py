@@ -140,6 +140,7 @@ def describe(
             case.text,
             f"the model's answer: {answer.scored.answer or 'unreadable'}",
             *([f"the rule that it says to have followed: {followed}"] if followed else []),
+            *([f"what the metric says of it: {answer.scored.feedback}"] if answer.scored.feedback else []),
             f"the right answer: {in_words(program, answer.example, answer.example.labels())}",
         ]
         texts.append("\n".join(lines))

@@ -15,6 +15,7 @@ _OPTION_LETTER = re.compile(
 )
 _NUMBER = re.compile(r"\b\d[\d.,]*\d\b|\b[4-9]\b")  # small numbers are as often general knowledge
 _NAME = re.compile(r"(?<=[a-z,;:] )[A-Z][a-z]+\b")  # capitalised inside a sentence
+_NAME_OF_DATA = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+\b")  # where a colon stands behind a field's name
 
 
 def sound(text: str) -> str:
@@ -66,7 +67,8 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
     if quoted := quotation(rule, example):
         return f"the rule quotes an example: {quoted!r}"
     own = set(_WORD.findall(example)) - set(_WORD.findall(general))
-    names = set(_NAME.findall(rule)) | set(_WORD.findall(rule)) & set(_NAME.findall(example))
+    names = set(_NAME.findall(rule)) | set(_WORD.findall(rule)) & set(_NAME_OF_DATA.findall(example))
+    names = {name for name in names if name.casefold() not in own}  # which is also a word, as at the start of a line
     for kind, words in (("names", names), ("has the number", set(_NUMBER.findall(rule)))):
         if taken := own & words:
             return f"the rule {kind} {', '.join(sorted(taken))} from its example"

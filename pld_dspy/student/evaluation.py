@@ -36,6 +36,7 @@ class Scored(BaseModel):
     outputs: dict[str, Text] = {}  # by output field
     prompt_tokens: int | None = None  # as reported by the model; None where DSPy's cache answered
     error: Text | None = None
+    feedback: Text = ""  # of the metric
 
     @property
     def passed(self) -> bool:
@@ -154,7 +155,7 @@ class Evaluator:
         meter = self._meter.child()
         with dspy.context(usage_tracker=meter):
             prediction = answer(program, example)
-        score = score_of(self._metric, example, prediction)
+        score, feedback = judged(self._metric, example, prediction)
         if not 0 <= score <= 1 and not self._warned:
             self._warned = True
             log.warning("The metric gave %g on example %s: scores should be from 0 to 1.", score, example_id(example))
@@ -165,6 +166,7 @@ class Evaluator:
             example=example_id(example),
             content=key[1],
             score=score,
+            feedback=feedback,
             answer=in_words(program, example, prediction),
             outputs={
                 name: written(prediction[name])[:OUTPUT_CHARACTERS]
@@ -176,8 +178,15 @@ class Evaluator:
 
 
 def score_of(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -> float:
-    """A metric's score of one answer; it may have a metric's arguments anywhere in DSPy, a trace and names among them,
-    and give a number, a truth value, or these as the `score` of a dictionary or a prediction.
+    """A metric's score of one answer; raises as `judged`."""
+    return judged(metric, example, prediction)[0]
+
+
+def judged(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -> tuple[float, str]:
+    """A metric's score of one answer, and its feedback if it gives some.
+
+    A metric may have the arguments that metrics have anywhere in DSPy, a trace and names among them, and give a number,
+    a truth value, or these as the `score` of a dictionary or a prediction, beside a `feedback`.
 
     Raises:
         ExampleError: the metric raises, or returns no finite number.
@@ -186,7 +195,9 @@ def score_of(metric: Metric, example: dspy.Example, prediction: dspy.Prediction)
     name = getattr(metric, "__name__", type(metric).__name__)
     try:
         found = metric(*[example, prediction, None, None, None][: _taken(metric)])
-        found = found["score"] if isinstance(found, Mapping | dspy.Prediction) else found
+        several = isinstance(found, Mapping | dspy.Prediction)
+        feedback = str(found.get("feedback") or "")[:OUTPUT_CHARACTERS] if several else ""
+        found = found["score"] if several else found
         if found is None:
             raise ValueError("it returned None instead of a number from 0 to 1")
         score = float(found)
@@ -196,7 +207,7 @@ def score_of(metric: Metric, example: dspy.Example, prediction: dspy.Prediction)
         raise ExampleError(f"The metric {name} failed on example {example_id(example)}: {error!r}.") from error
     if not math.isfinite(score):
         raise ExampleError(f"The metric gave {score} on example {example_id(example)}, which is no score.")
-    return score
+    return score, feedback
 
 
 def _taken(metric: Metric) -> int:
