@@ -2,8 +2,10 @@ import pytest
 
 from pld_dspy.rules.wording import flaw, leak, quotation
 
-EXAMPLE = "question: Which tense does the sentence that Mona wrote in 1998 use?\nnote: Past or the other past\n"
+EXAMPLE = (
+    "question: Which tense does the sentence that Mona wrote in 1998 use?\nnote: Past or the other past\n"
     "choices:\npast\nfuture\nFiji\nNewton\n7"
+)
 LECTURE = "Verbs with will are future. A week has 7 days, says Newton."
 
 
