@@ -135,3 +135,12 @@ def test_the_doctor_says_which_model_cannot_be_used(pld):
     assert "cannot be used" in done.stdout
     assert done.stdout.count("answers") == 2, "the teacher and the embedder"
     assert "HTTP 404" in " ".join(done.stdout.split())
+
+
+def test_a_disk_that_is_full_is_no_wrong_answer(tmp_path, monkeypatch):
+    def full(path, line):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pld_dspy.run.folder.append_line", full)
+    with pytest.raises(PLDError, match=r"evaluations\.jsonl cannot be written: No space left on device"):
+        compiled(folder=tmp_path / "run")

@@ -10,6 +10,7 @@ import dspy
 from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError
+from pld_dspy.models import described
 from pld_dspy.pictures import content_of, data_uri, open_picture
 from pld_dspy.run.folder import append_line, read_lines
 from pld_dspy.run.runner import Runner
@@ -91,7 +92,7 @@ def described_by(lm: dspy.BaseLM) -> Write:
     def describe(image: dspy.Image) -> str:
         return predict(image=image).description or ""
 
-    describe.__name__ = lm.model
+    describe.__name__ = described(lm)  # with its settings: others write other descriptions
     return describe
 
 

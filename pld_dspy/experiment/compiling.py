@@ -16,7 +16,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.models.embedders import Embedder
 from pld_dspy.plugins import named
 from pld_dspy.run import Failures, RunFolder, Runner, Usage, grouped
-from pld_dspy.student import Coverage, Evaluator, Metric, metric_of
+from pld_dspy.student import Coverage, Evaluator, Metric, examples_of, metric_of
 from pld_dspy.student.routing import routed_by_state
 from pld_dspy.teacher import Teacher
 from pld_dspy.teleprompter import PLDTeleprompter
@@ -162,7 +162,7 @@ def compile_task(
     for split, examples in task.examples.items():
         if not examples:
             raise PLDError(f"No example of {split} is left: {len(task.skipped)} were left out for a bad image.")
-    train, val, test = (task.examples[split] for split in ("train", "val", "test"))
+    train, val, test = (examples_of(task.program, task.examples[split]) for split in ("train", "val", "test"))
     with dspy.context(lm=student_lm):
         compiled = teleprompter.compile(task.program, trainset=train, valset=val, teacher=teacher)
         folder, distillation = RunFolder(teleprompter.log_dir), compiled.pld

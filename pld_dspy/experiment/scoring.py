@@ -16,7 +16,7 @@ from pld_dspy.metrics import L3Score, Measure, MeasureScores
 from pld_dspy.metrics.breakdown import Breakdown, break_down
 from pld_dspy.models import described
 from pld_dspy.run import Failures, RunFolder, Runner, Usage, grouped
-from pld_dspy.student import Evaluator, Scored
+from pld_dspy.student import Evaluator, Scored, examples_of
 
 
 class Scores(BaseModel):
@@ -63,7 +63,7 @@ def score(
     Raises:
         PLDError: the metric fails, a model does not answer, a measure lacks something, or the folder holds another run.
     """
-    start, examples = time.monotonic(), task.examples[split]
+    start, examples = time.monotonic(), examples_of(task.program, task.examples[split])
     run = RunFolder(log_dir, _configuration(task, split, student_lm))
     runner = Runner(num_threads, display_progress=display_progress, earlier=run.state.usage)
     for measure in measures:

@@ -100,7 +100,10 @@ class RunFolder:
             if not (self.path / "run.json").exists():
                 self.state = self.state.model_copy(update={"status": "running"})
                 self.write("run.json", self.state)
-            append_line(self.path / name, line)
+            try:
+                append_line(self.path / name, line)
+            except OSError as error:
+                raise PLDError(f"{self.path / name} cannot be written: {error.strerror}.") from error
 
     def lines(self, name: str, kind: type[Line]) -> list[Line]:
         """Read a JSONL file back; see `read_lines`."""

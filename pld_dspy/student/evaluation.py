@@ -142,7 +142,7 @@ class Evaluator:
         if any(outcome.error == NOT_RUN for outcome in outcomes):
             raise BudgetSpent
         evaluation = Evaluation(items=[unanswered.get(key) or self._known[key] for key in keys])
-        if evaluation.failed == len(examples):
+        if examples and evaluation.failed == len(examples):
             reason = evaluation.items[0].error
             raise PLDError(f"The student's model gives no reply to {len(examples)} questions: {reason}; {ADVICE}")
         return evaluation
