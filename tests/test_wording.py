@@ -1,6 +1,6 @@
 import pytest
 
-from pld_dspy.rules.wording import flaw, leak, quotation
+from pld_dspy.rules.wording import common_stems, flaw, leak, quotation
 
 EXAMPLE = (
     "question: Which tense does the sentence that Mona wrote in 1998 use?\nnote: Past or the other past\n"
@@ -51,6 +51,15 @@ def test_flaw(rule, options, problem):
 def test_a_letter_is_a_flaw_where_there_are_options(rule):
     assert "option by its letter" in flaw(rule, options=True)
     assert flaw(rule) is None, "vitamin (B), or an option B of a contract"
+
+
+def test_the_stem_of_a_kind_of_question_is_no_quotation():
+    stem = "Which of these greetings is written correctly for the opening of a letter"
+    questions = [f"{stem}?\nchoices:\nDear {name},\ndear {name}" for name in ("Mona", "Ravi", "Lena")]
+    rule = f"If it is asked {stem.lower()}, take the one with capitals."
+    assert "quotes" in leak(rule, questions[0])
+    assert leak(rule, questions[0], stems=common_stems(questions)) is None
+    assert "quotes" in leak(rule, questions[0], stems=common_stems(questions[:2])), "of two questions only"
 
 
 def test_quotations_of_scripts_without_spaces_are_found():

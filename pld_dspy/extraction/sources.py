@@ -14,7 +14,7 @@ from pld_dspy.extraction.rationales import from_rationales, mentions
 from pld_dspy.identity import digest
 from pld_dspy.plugins import named
 from pld_dspy.rules import MicroRule
-from pld_dspy.rules.wording import MAX_WORDS, flaw, leak
+from pld_dspy.rules.wording import MAX_WORDS, common_stems, flaw, leak
 from pld_dspy.run import NOT_RUN, BudgetSpent
 
 ATTEMPTS = 2  # a rule that is refused may be written once more
@@ -164,6 +164,7 @@ def ask_for_rules(
         BudgetSpent: the budget ended before the first rule.
     """
     shown = [demo for part in predictor.predictors() for demo in part.demos]
+    stems = common_stems(lesson.text for lesson in lessons)
     demonstrations = "\n".join(str(demo.get("example") or demo.get("rationale", "")) for demo in shown)
 
     def ask(lesson: Lesson) -> MicroRule | str:
@@ -172,7 +173,11 @@ def ask_for_rules(
         for _ in range(ATTEMPTS):
             reply = predictor(**fields(lesson), refused=refused)
             rule, reasoning = " ".join((reply.rule or "").split()), reply.reasoning or ""
-            problem = flaw(rule, lesson.options) or leak(rule, f"{lesson.text}\n{demonstrations}", lesson.lecture) or ""
+            problem = (
+                flaw(rule, lesson.options)
+                or leak(rule, f"{lesson.text}\n{demonstrations}", lesson.lecture, stems)
+                or ""
+            )
             if not problem:
                 micro = MicroRule(predictor=lesson.predictor, example=lesson.id, rule=rule, reasoning=reasoning)
                 context.folder.append("micro_rules.jsonl", micro)

@@ -1,12 +1,15 @@
 """What makes a text unusable as a general rule."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 MAX_WORDS = 90
 QUOTED_WORDS = 7  # as many words of an example in a row are a quotation
+STEM = 3  # unless they are in as many examples
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 # Signs of scripts that put no spaces between words: Thai to Khmer, kana, Han. Two of them are about a word.
 _SIGNS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]+")
@@ -56,15 +59,16 @@ def flaw(rule: str, options: bool = False) -> str | None:
     return None
 
 
-def leak(rule: str, example: str, general: str = "") -> str | None:
+def leak(rule: str, example: str, general: str = "", stems: Set[str] = frozenset()) -> str | None:
     """What a rule took over from its example that is no general knowledge, or None: a quotation, a name or a number.
 
     Args:
         rule: its text.
         example: the inputs of the example, and of others that must not be quoted.
         general: names and numbers in this text may be used.
+        stems: words that are no quotation, as `common_stems` finds them.
     """
-    if quoted := quotation(rule, example):
+    if quoted := quotation(rule, example, stems=stems):
         return f"the rule quotes an example: {quoted!r}"
     own = set(_WORD.findall(example)) - set(_WORD.findall(general))
     names = set(_NAME.findall(rule)) | set(_WORD.findall(rule)) & set(_NAME_OF_DATA.findall(example))
@@ -75,10 +79,21 @@ def leak(rule: str, example: str, general: str = "") -> str | None:
     return None
 
 
-def quotation(rule: str, text: str, n: int = QUOTED_WORDS) -> str | None:
-    """The first words of a text that a rule repeats, n in a row, or None; 2 n signs of a script without spaces."""
-    words, there = _WORD.findall(rule.casefold()), " ".join(_WORD.findall(text.casefold()))
-    spans = [f" {' '.join(words[start : start + n])} " for start in range(len(words) - n + 1)]
-    for signs in _SIGNS.findall(rule):
-        spans += [signs[start : start + 2 * n] for start in range(len(signs) - 2 * n + 1)]
-    return next((span.strip() for span in spans if span in f" {there} "), None)
+def quotation(rule: str, text: str, n: int = QUOTED_WORDS, stems: Set[str] = frozenset()) -> str | None:
+    """The first words of a text that a rule repeats, n in a row, or None; `stems` may be repeated."""
+    there = {*_spans(text, n)} - stems
+    return next((span for span in _spans(rule, n) if span in there), None)
+
+
+def common_stems(texts: Iterable[str], n: int = QUOTED_WORDS) -> frozenset[str]:
+    """Words in a row that are in so many texts that they quote none of them, as the beginning of a kind of question."""
+    counts = Counter(span for text in texts for span in {*_spans(text, n)})
+    return frozenset(span for span, times in counts.items() if times >= STEM)
+
+
+def _spans(text: str, n: int) -> Iterator[str]:
+    """All n words in a row of a text, and all 2 n signs of a script without spaces."""
+    words = _WORD.findall(text.casefold())
+    yield from (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
+    for signs in _SIGNS.findall(text):
+        yield from (signs[start : start + 2 * n] for start in range(len(signs) - 2 * n + 1))

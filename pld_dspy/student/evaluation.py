@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from inspect import signature
+from typing import Any
 
 import dspy
 from dspy.utils.exceptions import LMError
@@ -194,7 +195,7 @@ def judged(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -
     """
     name = getattr(metric, "__name__", type(metric).__name__)
     try:
-        found = metric(*[example, prediction, None, None, None][: _taken(metric)])
+        found: Any = metric(*[example, prediction, None, None, None][: _taken(metric)])
         several = isinstance(found, Mapping | dspy.Prediction)
         feedback = str(found.get("feedback") or "")[:OUTPUT_CHARACTERS] if several else ""
         found = found["score"] if several else found
