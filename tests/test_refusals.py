@@ -91,6 +91,9 @@ def test_what_stays_without_a_reply_is_left_out_and_named(whole, tmp_path):
     (id,) = failures.ids
     assert id in {str(example.pid) for example in load("scienceqa", "test", limit=10)}
     assert json.loads((tmp_path / "run/summary.json").read_text())["failures"][0]["ids"] == [id]
+    lines = [json.loads(line) for line in (tmp_path / "run/evaluations.jsonl").read_text().splitlines()]
+    others = [line["score"] for line in lines if line["purpose"] == "Testing the student" and line["example"] != id]
+    assert summary.score.baseline == sum(others) / 9, "of the questions that both have answered"
 
 
 SERVER = ("--teacher", "openai/simulated", "--student", "openai/simulated")

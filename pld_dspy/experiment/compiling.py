@@ -16,6 +16,7 @@ from pld_dspy.errors import PLDError
 from pld_dspy.models.embedders import Embedder
 from pld_dspy.plugins import named
 from pld_dspy.run import Failures, RunFolder, Runner, Usage, grouped
+from pld_dspy.statistics import common_means
 from pld_dspy.student import Coverage, Evaluator, Metric, examples_of, metric_of
 from pld_dspy.student.routing import routed_by_state
 from pld_dspy.teacher import Teacher
@@ -56,7 +57,7 @@ class Summary(BaseModel):
     models: dict[str, str]  # by role
     n: dict[str, int]  # by split
     skipped: int  # examples that were left out for a bad image
-    score: BeforeAfter  # fractions of the test split
+    score: BeforeAfter  # fractions of the test split, of questions with replies on both sides
     validation: dict[str, float]
     rules: int  # in the student's prompt
     returned: str  # which program came back, and why
@@ -171,6 +172,7 @@ def compile_task(
         evaluate = Evaluator(teleprompter.metric or task.metric, runner, folder)
         before = evaluate(task.program, test, "Testing the student")
         after = evaluate(compiled, test, "Testing the compiled student")
+    baseline, score = common_means([before.scores, after.scores])
     folder.status(folder.state.status, runner.usage())
     summary = Summary(
         program=task.name, data=task.source, modality=task.modality, skipped=len(task.skipped),
@@ -178,7 +180,7 @@ def compile_task(
         models=distillation.models, validation=distillation.validation,
         returned=distillation.returned, coverage=distillation.coverage,
         rules=sum(len(rules) for rules in distillation.in_prompt.values()),
-        score=BeforeAfter(baseline=before.score, compiled=after.score),
+        score=BeforeAfter(baseline=baseline, compiled=score),
         prompt_tokens=BeforeAfter(baseline=before.prompt_tokens, compiled=after.prompt_tokens),
         failures=[*distillation.failures, *grouped(runner.failures)],
         usage={role: runner.meter(role).total() for role in ("teacher", "student")} | task.usage,
