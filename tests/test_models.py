@@ -1,8 +1,11 @@
 import dspy
 import pytest
 
+from pld_dspy import PLDTeleprompter
+from pld_dspy.cli.arguments import student_model
 from pld_dspy.errors import PLDError
 from pld_dspy.models import described, in_process, language_model, simulated
+from pld_dspy.rehearsal import rehearsal_lm
 
 
 def test_settings_are_sent_and_typed():
@@ -90,3 +93,18 @@ def test_a_run_is_told_by_all_settings_but_keys_and_addresses():
 )
 def test_names_tell_what_is_simulated_and_what_runs_here(model, is_simulated, is_in_process):
     assert (simulated(model), in_process(model)) == (is_simulated, is_in_process)
+
+
+def test_a_reasoning_model_gets_no_settings_that_it_refuses():
+    lm = student_model("openai/gpt-5", None, None, 0)
+    assert "temperature" not in lm.kwargs or lm.kwargs["temperature"] in (None, 1.0)
+    assert student_model("openai/gpt-4o", None, None, 0).kwargs["temperature"] == 0
+    with pytest.raises(PLDError, match=r"The student 'openai/gpt-5' cannot be set up: .*temperature"):
+        student_model("openai/gpt-5", None, ["temperature=0"], 0)
+
+
+def test_a_name_is_no_language_model():
+    student = dspy.Predict("question -> answer")
+    rows = [{"question": f"{i}?", "answer": "yes"} for i in range(4)]
+    with dspy.context(lm=rehearsal_lm()), pytest.raises(PLDError, match=r"dspy.LM\('openai/gpt-4o'\), not 'openai/x'"):
+        PLDTeleprompter(teacher_lm="openai/x").compile(student, trainset=rows)
