@@ -100,7 +100,7 @@ def test_a_reasoning_model_gets_no_settings_that_it_refuses():
     assert "temperature" not in lm.kwargs or lm.kwargs["temperature"] in (None, 1.0)
     assert student_model("openai/gpt-4o", None, None, 0).kwargs["temperature"] == 0
     with pytest.raises(PLDError, match=r"The student 'openai/gpt-5' cannot be set up: .*temperature"):
-        student_model("openai/gpt-5", None, ["temperature=0"], 0)
+        student_model("openai/gpt-5", None, ["temperature=0.5"], 0)
 
 
 def test_a_name_is_no_language_model():
