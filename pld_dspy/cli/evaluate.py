@@ -18,6 +18,7 @@ Judge = Annotated[opt.Text, Option(help="Adds L3Score: a LiteLLM name whose serv
 Measures = Annotated[opt.Texts, Option(help="Adds a measure: rouge_l, meteor or cider. Repeatable.")]
 Encoder = Annotated[opt.Text, Option(help="Adds BERTScore by this encoder, as bert-base-uncased.")]
 Compiled = Annotated[Path | None, Option(help="program.json of a compile; without it, the bare student.")]
+Circular = Annotated[bool, Option("--circular", help="Ask each question in every rotation of its choices.")]
 LogDir = Annotated[Path | None, Option(help="Keeps every answer; the same command again goes on.")]
 
 
@@ -30,7 +31,8 @@ def evaluate(
     bad_images: opt.BadImages = "stop",
     judge: Judge = None, judge_api_base: opt.ApiBase = None, judge_setting: opt.Settings = None,
     measure: Measures = None, bertscore: Encoder = None, num_threads: opt.Threads = 8,
-    compiled: Compiled = None, embedder: opt.EmbedderName = None, embedder_api_base: opt.ApiBase = None,
+    circular: Circular = False, compiled: Compiled = None,
+    embedder: opt.EmbedderName = None, embedder_api_base: opt.ApiBase = None,
     log_dir: LogDir = None, json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Score a student, as it comes or compiled."""
@@ -48,6 +50,6 @@ def evaluate(
     with resumable(log_dir):
         scores = score(
             replace(task, usage=describing.usage()), split, student_lm,
-            measures=measures, log_dir=log_dir, num_threads=num_threads, display_progress=True,
+            measures=measures, circular=circular, log_dir=log_dir, num_threads=num_threads, display_progress=True,
         )  # fmt: skip
     show(scores, tables.score_table, json)

@@ -14,6 +14,7 @@ from pld_dspy.experiment.compiling import Task
 from pld_dspy.identity import data_fingerprint, lasting_fingerprint, metric_fingerprint
 from pld_dspy.metrics import L3Score, Measure, MeasureScores
 from pld_dspy.metrics.breakdown import Breakdown, break_down
+from pld_dspy.metrics.circular import Circular, count_places, rotated
 from pld_dspy.models import described
 from pld_dspy.run import Failures, RunFolder, Runner, Usage, grouped
 from pld_dspy.student import Evaluator, Scored, examples_of
@@ -35,6 +36,7 @@ class Scores(BaseModel):
     prompt_tokens: float | None  # mean input of a question
     breakdown: Breakdown | None  # of programs that have one, and of measures
     judge: str | None  # of the L3Score
+    circular: Circular | None  # where each question was asked in every rotation of its choices
     usage: dict[str, Usage]  # by role
     seconds: float
     log_dir: str | None
@@ -46,6 +48,7 @@ def score(
     student_lm: dspy.LM,
     *,
     measures: Sequence[Measure] = (),
+    circular: bool = False,
     log_dir: Path | None = None,
     num_threads: int | None = None,
     display_progress: bool = False,
@@ -56,6 +59,7 @@ def score(
         task, split: the program, and which of its examples to score.
         student_lm: answers.
         measures: further ones beside the program's metric, as `pld_dspy.metrics.L3Score(judge)`.
+        circular: ask each multiple-choice question once in every rotation of its choices.
         log_dir: where every answer and the result are kept; the same call again goes on there.
         num_threads: calls side by side; None for DSPy's setting.
         display_progress: show progress bars on standard error.
@@ -63,8 +67,9 @@ def score(
     Raises:
         PLDError: the metric fails, a model does not answer, a measure lacks something, or the folder holds another run.
     """
-    start, examples = time.monotonic(), examples_of(task.program, task.examples[split])
-    run = RunFolder(log_dir, _configuration(task, split, student_lm))
+    start = time.monotonic()
+    examples = examples_of(task.program, rotated(task.examples[split]) if circular else task.examples[split])
+    run = RunFolder(log_dir, _configuration(task, split, examples, student_lm))
     runner = Runner(num_threads, display_progress=display_progress, earlier=run.state.usage)
     for measure in measures:
         measure.check(examples, runner)
@@ -76,30 +81,25 @@ def score(
     finally:
         run.status("interrupted", runner.usage())  # until the end below
     breakdown = _breakdown(task.program, examples, items, measured)
-    judge = next((measure.judge.model for measure in measures if isinstance(measure, L3Score)), None)
+    judge = _judge(measures)
     scores = Scores(
-        program=task.name,
-        data=task.source,
-        modality=task.modality,
-        model=student_lm.model,
-        split=split,
-        n=len(items),
-        skipped=len(task.skipped),
-        score=evaluation.score,
-        errors=evaluation.errors,
-        failures=grouped(runner.failures),
-        prompt_tokens=evaluation.prompt_tokens,
-        breakdown=breakdown,
-        judge=judge,
-        usage=_usage(runner, judge) | task.usage,
-        seconds=round(time.monotonic() - start, 1),
+        program=task.name, data=task.source, modality=task.modality, model=student_lm.model,
+        split=split, n=len(items), skipped=len(task.skipped),
+        score=evaluation.score, errors=evaluation.errors, failures=grouped(runner.failures),
+        prompt_tokens=evaluation.prompt_tokens, breakdown=breakdown, judge=judge,
+        circular=count_places(examples, items) if circular else None,
+        usage=_usage(runner, judge) | task.usage, seconds=round(time.monotonic() - start, 1),
         log_dir=None if log_dir is None else str(log_dir),
-    )
+    )  # fmt: skip
     if breakdown:
         run.write("measures.json", _by_question(breakdown, examples))
     run.write("scores.json", scores)
     run.status("finished", runner.usage())
     return scores
+
+
+def _judge(measures: Sequence[Measure]) -> str | None:
+    return next((measure.judge.model for measure in measures if isinstance(measure, L3Score)), None)
 
 
 def _answers(items: Sequence[Scored]) -> list[str | None]:
@@ -111,16 +111,16 @@ def _usage(runner: Runner, judge: str | None) -> dict[str, Usage]:
     return {role: runner.meter(role).total(judge if role == "judge" else None) for role in runner.usage()}
 
 
-def _configuration(task: Task, split: str, student_lm: dspy.LM) -> dict[str, Any]:
+def _configuration(task: Task, split: str, examples: Sequence[dspy.Example], student_lm: dspy.LM) -> dict[str, Any]:
     """What must be the same for a run to go on."""
-    if not task.examples[split]:
+    if not examples:
         raise PLDError(f"No example of {split} is left to score: {len(task.skipped)} were left out for a bad image.")
     return {
         "program": task.name,
         "instructions": lasting_fingerprint(task.program),
         "metric": metric_fingerprint(task.metric),
-        "data": data_fingerprint(task.examples[split]),
-        "n": {split: len(task.examples[split])},
+        "data": data_fingerprint(examples),
+        "n": {split: len(examples)},
         "student": described(student_lm),
     }
 

@@ -27,17 +27,13 @@ def parse_letter(text: str, choices: Sequence[str]) -> str | None:
     """
     letters, text = LETTERS[: len(choices)], text[:OUTPUT_CHARACTERS].strip()
     spoken = _ANSWER_IS.sub("", text).strip(" .\"'").casefold()
-    named = {letter for letter, choice in zip(letters, choices, strict=False) if spoken in _sayings(choice)}
+    sayings = [choice.casefold().strip(" .\"'") for choice in choices]
+    named = {letter for letter, saying in zip(letters, sayings, strict=False) if spoken == saying != ""}
     if match := _ONLY_LETTER.fullmatch(text):
         named = {match.group(1).upper()}
     elif not named:
         named = {letter for groups in _MARKED_LETTER.findall(text) for letter in groups if letter}
     return named.pop() if len(named) == 1 and named <= set(letters) else None
-
-
-def _sayings(choice: str) -> set[str]:
-    """How a choice may be written: as it is, and without the description of its picture."""
-    return {text.casefold().strip(" .\"'") for text in (choice, choice.partition(" (picture: ")[0])} - {""}
 
 
 def scienceqa_breakdown(

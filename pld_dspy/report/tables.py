@@ -16,6 +16,7 @@ from pld_dspy.experiment.doctor import Finding
 from pld_dspy.experiment.plan import Plan
 from pld_dspy.experiment.scoring import Scores
 from pld_dspy.metrics.breakdown import Breakdown
+from pld_dspy.metrics.circular import Circular
 from pld_dspy.models import simulated
 from pld_dspy.run import Usage
 from pld_dspy.statistics import percent
@@ -91,6 +92,8 @@ def score_table(scores: Scores) -> Group:
         remarks.append(f"{_count(scores.prompt_tokens)} input tokens a question")
     if scores.skipped:
         remarks.append(f"{scores.skipped} left out for a bad image")
+    if scores.circular:
+        remarks.append(_places(scores.circular))
     if scores.judge:
         remarks.append(f"L3Score by {scores.judge}")
     if scores.breakdown:
@@ -139,6 +142,12 @@ def _breakdown_table(breakdown: Breakdown) -> Table:
     cells = ["–" if low is None else f"{_hundredths(low)}–\n{_hundredths(high)}" for low, high in bounds]
     table.add_row("95% interval", "", *cells)
     return table
+
+
+def _places(circular: Circular) -> str:
+    right = f"{_hundredths(circular.all_right)} of {circular.questions} questions right in all rotations"
+    places = ", ".join(f"{place} {n} ({circular.right.get(place, 0)})" for place, n in circular.answered.items())
+    return f"{right}; answers by place (right ones): {places}"
 
 
 def _failures(summary: Summary, kind: str) -> str:
