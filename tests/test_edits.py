@@ -89,9 +89,11 @@ GOOD = {"operation": "add", "text": TEXTS[0], "reason": "It is missing."}
         ({"operation": {"name": "add"}}, "there is no operation"),
         ({"operation": "split", "ids": ["R1"], "texts": [None, TEXTS[0]]}, "split needs two texts or more"),
         ({"operation": "delete", "ids": None}, "delete cannot name 0 rules"),
-        ("delete R1", "there is no operation ''"),
-        (None, "there is no operation ''"),
-        ([["add"]], "there is no operation ''"),
+        ("delete R1", "there is no operation 'delete r1'"),
+        (None, "there is no operation 'none'"),
+        ([["add"]], "there is no operation"),
+        ({"operation": "half \ud800", "ids": ["\ud800"]}, "there is no operation 'half ?'"),
+        ({"operation": "x" * 9_999}, f"there is no operation '{'x' * 200}…'"),
     ],
 )
 def test_a_bad_edit_loses_none_of_the_others(written, fault):
@@ -100,6 +102,12 @@ def test_a_bad_edit_loses_none_of_the_others(written, fault):
     assert good == Edit(**GOOD)
     assert not good.fault
     assert Edit.model_validate_json(bad.model_dump_json()) == bad
+
+
+def test_bad_edits_that_differ_are_told_apart():
+    """The same edit is not tried, and put on record, twice."""
+    written = ["foo", 5, {}, {"operation": "rename", "text": "a"}, {"operation": "rename", "text": "b"}]
+    assert len({edit.gist for edit in TypeAdapter(list[Edit]).validate_python(written)}) == len(written)
 
 
 @pytest.mark.parametrize(

@@ -211,8 +211,9 @@ def test_what_is_no_score_is_said_with_the_example(found):
     def odd(example, prediction):
         return found
 
-    with pytest.raises(PLDError, match=r"metric (odd|gave) .*on example q7"):
+    with pytest.raises(PLDError, match=r"metric (odd|gave) .*on example q7") as said:
         score_of(odd, *ANSWERED)
+    assert "KeyError" not in str(said.value)
 
 
 def test_a_score_beyond_one_is_warned_about_once(caplog):

@@ -1,5 +1,6 @@
 """Rows of data and programs of other kinds, as people have them."""
 
+import asyncio
 import datetime
 import io
 import json
@@ -47,6 +48,8 @@ def compiled(student, rows, **arguments):
         datasets.Dataset.from_list(ROWS),
         examples(9),
         [*ROWS[:5], *examples(9)[5:]],
+        [dspy.Prediction(**row) for row in ROWS],
+        [{**row, "self": 1, "base": {"question": "x"}, 7: 8} for row in ROWS],
     ],
 )
 def test_rows_of_any_kind_are_examples(rows):
@@ -80,6 +83,10 @@ def test_inputs_are_what_the_program_takes_and_gives_not():
         (["Is 1 a number?"], "Example 1 is a str: give dspy.Examples or dictionaries."),
         ([ROWS[0], {"q": 1, "a": 2}], "Example 2 has none of the inputs of the program .question., but q, a."),
         ([{}], "Example 1 has none of the inputs of the program .question., but nothing."),
+        (5, "The examples come as int: give a list of them, or one split of a data set."),
+        ("sample", "The examples come as str: "),
+        (ROWS[0], "The examples come as dict: "),
+        (datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS)), "The examples come as DatasetDict: "),
     ],
 )
 def test_what_is_no_example_is_said(rows, said):
@@ -108,13 +115,32 @@ class Awaited:
         return self.engine.complete(request)
 
 
-def test_a_program_that_can_only_be_awaited_compiles():
+async def in_a_notebook(work):
+    """Cells run in a thread that has a loop."""
+    return work()
+
+
+@pytest.mark.parametrize("run", [lambda work: work(), lambda work: asyncio.run(in_a_notebook(work))])
+def test_a_program_that_can_only_be_awaited_compiles(run):
     student, engine = Later(), ScriptedEngine(world)
     student.set_lm(dspy.LM("awaited", engine=engine, async_engine=Awaited(engine), cache=False, num_retries=0))
-    program, _ = compiled(student, ROWS)
+    program, _ = run(lambda: compiled(student, ROWS))
     assert program.pld.validation == {"student": 0.0, "clustered": 1.0, "compiled": 1.0}
     assert program.pld.usage["student"].calls == sum("answer" in prompt.outputs for prompt in engine.prompts) == 6
     assert answer(program, examples(1)[0]).answer == "yes"
+
+
+class Unfinished(dspy.Module):
+    """A program without a `forward`."""
+
+    def __init__(self):
+        super().__init__()
+        self.predict = dspy.Predict("question -> answer")
+
+
+def test_a_program_that_can_be_asked_nothing_is_refused():
+    with pytest.raises(PLDError, match="The program Unfinished has no forward"):
+        compiled(Unfinished(), ROWS)
 
 
 class Silent:
@@ -152,13 +178,19 @@ def test_pictures_dates_and_models_in_demonstrations_are_saved(tmp_path):
 
 
 def test_what_fails_at_the_end_is_on_record_and_loses_nothing(tmp_path, monkeypatch):
-    def full(*arguments):
-        raise OSError("the disk is full")
+    def full(program, path):
+        path.write_text("{")
+        try:
+            raise OSError("the disk is full")
+        except OSError as error:
+            raise RuntimeError(f"{error}; consider another format") from None  # as DSPy does
 
     monkeypatch.setattr(dspy.Predict, "save", full)
-    with pytest.raises(OSError, match="disk is full"):
+    with pytest.raises(PLDError, match=r"program\.json cannot be written: the disk is full\.$"):
         compiled(STUDENT, ROWS, log_dir=tmp_path / "run")
-    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "failed: the disk is full"
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"].endswith(
+        "cannot be written: the disk is full."
+    )
     assert not list((tmp_path / "run").glob("program*"))
     monkeypatch.undo()
     _, prompts = compiled(STUDENT, ROWS, log_dir=tmp_path / "run")

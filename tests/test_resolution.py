@@ -195,14 +195,14 @@ def test_without_a_teacher_there_is_only_pruning():
 
 def test_a_bad_edit_of_a_reply_is_on_record_and_the_good_one_is_taken():
     good = {"operation": "add", "text": "If the bird is blue, then it sings", "reason": "x"}
-    bad = [{"operation": "rewrite everything"}, {"operation": "revise", "ids": ["R1"], "text": None}, "delete R1"]
+    bad = [{"operation": "rewrite it \ud800"}, {"operation": "revise", "ids": ["R1"], "text": None}, "delete R1", 5]
     tried = Tried(world([*bad, good]))
     tried.resolve()
     steps = [(step.verdict.accepted, step.verdict.why) for step in tried.steps if step.purpose == "repair"]
     unknown = "there is no operation"
-    assert [why.split(" '")[0] for _, why in steps[:3]] == [unknown, "revise needs a text", unknown]
-    assert not any(accepted for accepted, _ in steps[:3])
-    assert tried.steps[3].edit == Edit(**good)
+    assert [why.split(" '")[0] for _, why in steps[:4]] == [unknown, "revise needs a text", unknown, unknown]
+    assert not any(accepted for accepted, _ in steps[:4])
+    assert tried.steps[4].edit == Edit(**good)
 
 
 def test_a_reply_that_is_no_list_is_passed_over():

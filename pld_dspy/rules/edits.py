@@ -157,8 +157,8 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
     is missing in an edit is its `fault` and no error, so that one bad edit does not lose the others of a reply.
     """
 
-    operation: Annotated[str, BeforeValidator(_name)] = Field(json_schema_extra=_with_operations)
-    ids: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(default=(), description=_IDS)
+    operation: Annotated[Text, BeforeValidator(_name)] = Field(json_schema_extra=_with_operations)
+    ids: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = Field(default=(), description=_IDS)
     text: _ModelText = Field(default="", description="the new wording, for revise, add and merge")
     texts: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = Field(
         default=(), description="the new wordings, two or more, for split only"
@@ -171,7 +171,7 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
         """What is no edit at all becomes one that says so: it is a fault of its own, not of the reply."""
         if isinstance(value, Mapping):
             return {"operation": "", **value}
-        return value if isinstance(value, cls) else {"operation": "", "reason": brief(value)}
+        return value if isinstance(value, cls) else {"operation": brief(value)}
 
     @property
     def kind(self) -> Operation:
@@ -187,7 +187,7 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
         'merge cannot name 1 rules'
         """
         if isinstance(self.kind, Unknown):
-            return f"there is no operation {self.operation!r}; there are {', '.join(OPERATIONS)}"
+            return f"there is no operation {brief(self.operation)!r}; there are {', '.join(OPERATIONS)}"
         (fewest, most), texts = self.kind.ids, self.kind.texts
         named_rules = len(set(self.ids))
         if named_rules < max(fewest, len(self.ids)) or (most is not None and named_rules > most):
@@ -205,7 +205,8 @@ class Edit(BaseModel, frozen=True):  # the teacher reads its docstring, too
     def gist(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What it does, whatever the reason: equal for edits that come to the same."""
         ids = self.ids if self.kind.ordered else tuple(sorted(self.ids))
-        return self.operation, ids, tuple(" ".join(text.split()).casefold() for text in self.wordings)
+        texts = (self.text, *self.texts) if isinstance(self.kind, Unknown) else self.wordings
+        return self.operation, ids, tuple(" ".join(text.split()).casefold() for text in texts)
 
     def __str__(self) -> str:
         head = " ".join([self.operation, *self.ids])

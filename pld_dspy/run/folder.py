@@ -119,14 +119,23 @@ class RunFolder:
         self.write(f"rules/{number:03d}.json", rules)
 
     def write_program(self, program: dspy.Module) -> None:
-        """Write the compiled program's state as program.json, and what the student reads as prompt.md."""
+        """Write the compiled program's state as program.json, and what the student reads as prompt.md.
+
+        Raises:
+            PLDError: one cannot be written; it is whole or not there.
+        """
         if self.path is None:
             return
         parts = [f"# {name}\n\n{predictor.signature.instructions}\n" for name, predictor in program.named_predictors()]
         self.write("prompt.md", "\n".join(parts))
         part = self.path / "program.part.json"  # DSPy goes by the ending
-        program.save(part)
-        os.replace(part, self.path / "program.json")
+        try:
+            program.save(part)
+            os.replace(part, self.path / "program.json")
+        except Exception as error:
+            part.unlink(missing_ok=True)
+            cause = error.__context__ if isinstance(error.__context__, Exception) else error  # DSPy advises otherwise
+            raise PLDError(f"{self.path / 'program.json'} cannot be written: {reason(cause)}.") from error
 
     def check_program(self, program: dspy.Module) -> None:
         """See whether a program can be saved, before anything is paid.

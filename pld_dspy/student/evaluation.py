@@ -10,7 +10,7 @@ import dspy
 from dspy.utils.exceptions import LMError
 from pydantic import BaseModel
 
-from pld_dspy.errors import ExampleError, PLDError
+from pld_dspy.errors import ExampleError, PLDError, brief
 from pld_dspy.examples import example_id, written
 from pld_dspy.identity import Texts, digest, fingerprint, metric_fingerprint, program_fingerprint
 from pld_dspy.rules.wording import Text
@@ -198,10 +198,10 @@ def judged(metric: Metric, example: dspy.Example, prediction: dspy.Prediction) -
         found: Any = metric(*[example, prediction, None, None, None][: _taken(metric)])
         several = isinstance(found, Mapping | dspy.Prediction)
         feedback = str(found.get("feedback") or "")[:OUTPUT_CHARACTERS] if several else ""
-        found = found["score"] if several else found
-        if found is None:
-            raise ValueError("it returned None instead of a number from 0 to 1")
-        score = float(found)
+        value = found.get("score") if several else found
+        if value is None:
+            raise ValueError(f"it returned {brief(repr(found))} instead of a number from 0 to 1")
+        score = float(value)
     except LMError:
         raise
     except Exception as error:
