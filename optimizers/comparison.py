@@ -23,6 +23,7 @@ from pld_dspy.optimizers.statistics import with_tests
 from pld_dspy.optimizers.unit import read_answers, run_unit, unit_folder
 from pld_dspy.progress import progress_bar
 from pld_dspy.run import RunFolder
+from pld_dspy.student import Evaluation
 
 Finished = dict[tuple[str, int], Result]  # by optimizer and seed
 
@@ -160,7 +161,7 @@ def _row(name: str, optimizer: Optimizer | None, finished: Finished, why_not: li
         settings=known.settings if known else "",
         why_not=" ".join(dict.fromkeys(why_not)),
         results=results,
-        scores={seed: [answer.score or 0.0 for answer in items] for seed, items in answers.items()},
+        scores={seed: Evaluation(items=items).scores for seed, items in answers.items()},
         score=fmean(result.score for result in results) if results else None,
     )
 

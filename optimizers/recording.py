@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import dspy
-from dspy.utils.exceptions import LMConfigurationError, LMError, LMInvalidRequestError, LMUnsupportedFeatureError
+from dspy.utils.exceptions import LMConfigurationError, LMError, LMUnsupportedFeatureError
 from pydantic import BaseModel
 
 from pld_dspy.errors import PLDError, brief
@@ -60,7 +60,6 @@ class Recorder:
 
     def __init__(self, path: Path, max_lm_calls: int, on_call: OnCall = lambda phase, count: None) -> None:
         self.fatal: LMError | OSError | None = None  # why nothing more can be asked
-        self.passing: LMError | None = None  # a failure while testing that may not be there another time
         self.first_messages: dict[PredictorKey, Messages] = {}  # of the test
         self._path, self._max_lm_calls, self._on_call = path, max_lm_calls, on_call
         self._lock = threading.Lock()
@@ -175,8 +174,6 @@ class Recorder:
         with self._lock:
             if isinstance(error, HOPELESS) and not isinstance(error, OWN_FAULT):
                 self.fatal = error
-            elif call.phase == "test" and error and not isinstance(error, (LMInvalidRequestError, *OWN_FAULT)):
-                self.passing = error
             if not from_cache:
                 try:
                     append_line(self._path, call)

@@ -152,8 +152,8 @@ def _tested(program: dspy.Module, task: Task, num_threads: int, recorder: Record
             raise
         raise CannotRun(f"Its program ended with {type(error).__name__}: {brief(error)}") from error
     recorder.raise_fatal()
-    if evaluation.failed and recorder.passing is not None:
-        raise PLDError(f"The model {recorder.passing.model} failed while it was tested: {brief(recorder.passing)}")
+    if missing := [item for item in evaluation.items if item.score is None]:
+        raise PLDError(f"The model failed while it was tested, on example {missing[0].example}: {missing[0].error}")
     return evaluation
 
 

@@ -141,6 +141,5 @@ def best_version(student: Evaluation | None, versions: Sequence[Version], last: 
             f"({percent(score)} at best against {percent(without)}): it is returned as it came.",
         )
     which = "The clustered rules are" if number == 0 else f"Version {number} of the rules (rules/{number:03d}.json) is"
-    return versions[
-        number
-    ], f"{which} returned: best on the validation set, {percent(score)} against {percent(without)} without."
+    why = f"{which} returned: best on the validation set, {percent(score)} against {percent(without)} without."
+    return versions[number], why

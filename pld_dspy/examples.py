@@ -18,12 +18,12 @@ from pld_dspy.errors import PLDError
 from pld_dspy.identity import fingerprint
 from pld_dspy.pictures import ready
 from pld_dspy.rules.wording import sound
+from pld_dspy.settings import without_addresses
 
 ID_FIELDS = ("pid", "question_id", "id")
 RATIONALE_FIELDS = ("rationale", "lecture", "solution", "explanation", "reasoning")
 MOST_CHARACTERS = 4_000  # of what JSON does not have, as an array or a table
 DEEPEST = 12  # what is nested deeper is not shown
-ADDRESS = re.compile(" at 0x[0-9A-Fa-f]+")
 
 
 class Case(NamedTuple):
@@ -121,7 +121,7 @@ def present(inputs: Mapping[str, Any], first_figure: int = 1) -> Case:
 
 def has_options(example: dspy.Example) -> bool:
     """Whether an example has options with letters: its answer is a letter, or it lists (A) and (B)."""
-    texts = [value for value in example.toDict().values() if isinstance(value, str)]
+    texts = [value for value in example.values() if isinstance(value, str)]
     return any(re.fullmatch(r"\W*[A-H]\W*", text) or ("(A)" in text and "(B)" in text) for text in texts)
 
 
@@ -166,7 +166,7 @@ def _as_json(value: Any, mark: Callable[[dspy.Image], str], within: tuple[int, .
         text = json.dumps(shown, ensure_ascii=False)
         return shown if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
     shown = serialize_for_json(value)
-    return ADDRESS.sub("", shown)[:MOST_CHARACTERS] if isinstance(shown, str) else shown
+    return without_addresses(shown)[:MOST_CHARACTERS] if isinstance(shown, str) else shown
 
 
 def answer_fields(program: dspy.Module) -> dict[str, dict[str, Any]]:

@@ -59,8 +59,13 @@ def positive(value: object, name: str) -> None:
         raise PLDError(f"The setting {name} is a whole number from 1 on, or null for no limit, not {value!r}.")
 
 
+def without_addresses(text: str) -> str:
+    """What Python says of objects, without where they lie in memory."""
+    return re.sub(" at 0x[0-9A-Fa-f]+", "", text)
+
+
 def worded(value: object) -> str:
     """A setting as text that is the same in each process: of an object what it looks like, without where it lies in
     memory, and a hash of its content, which its looks may hide."""
-    text = re.sub(" at 0x[0-9A-Fa-f]+", "", str(value))
+    text = without_addresses(str(value))
     return text if isinstance(value, str | int | float | None) else f"{text} {fingerprint(value)}"

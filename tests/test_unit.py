@@ -7,7 +7,7 @@ import sys
 import dspy
 import numpy as np
 import pytest
-from dspy.lm15 import ContextLengthError, RateLimitError
+from dspy.lm15 import ContextLengthError, InvalidRequestError, RateLimitError
 from scripted import ScriptedEngine, examples
 
 from pld_dspy.errors import PLDError
@@ -200,10 +200,20 @@ def test_a_failure_that_may_pass_is_no_answer(tmp_path):
 
     busy = {2, 4, 5}  # the third question, whenever it is asked
     engine = ScriptedEngine(limited)
-    with pytest.raises(PLDError, match=r"failed while it was tested: .*slow down"):
+    with pytest.raises(PLDError, match=r"failed while it was tested, on example \S+: .*slow down"):
         run(tmp_path, student=says(engine=engine, cache=True), teacher=says(cache=True))
     assert run(tmp_path, student=says(engine=engine, cache=True), teacher=says(cache=True))[1].score == 1.0
     assert len(engine.prompts) == 4 + 2 + 1
+
+
+def test_a_question_that_never_gets_a_reply_is_named_and_not_scored(tmp_path):
+    def choosy(prompt):
+        if "9" in prompt.fields["question"]:
+            raise InvalidRequestError("not this one")
+        return {"answer": "yes"}
+
+    with pytest.raises(PLDError, match=r"failed while it was tested, on example \S+: .*not this one"):
+        run(tmp_path, student=says(engine=ScriptedEngine(choosy)))
 
 
 def test_an_input_that_the_model_refuses_is_a_wrong_answer(tmp_path):

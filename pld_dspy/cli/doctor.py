@@ -17,7 +17,7 @@ def doctor(
     teacher: opt.Teacher = "rehearsal", teacher_api_base: opt.ApiBase = None, teacher_setting: opt.Settings = None,
     student: opt.Model = "rehearsal", student_api_base: opt.ApiBase = None, student_setting: opt.Settings = None,
     modality: opt.Mode = "image", program_setting: opt.ProgramSettings = None, data_setting: opt.DataSettings = None,
-    extraction: opt.Extraction = "examples", embedder: opt.EmbedderName = None, embedder_api_base: opt.ApiBase = None,
+    embedder: opt.EmbedderName = None, embedder_api_base: opt.ApiBase = None,
     json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Ask each model of a compile once, and say what is wrong with those that cannot be used."""
@@ -27,7 +27,7 @@ def doctor(
         teacher_lm = language_model("teacher", teacher, teacher_api_base, teacher_setting or (), seed)
     task = task_of(program, data, {"train": 1}, seed, program_setting, data_setting, modality, "stop", None)
     chosen = embedder_model(embedder, embedder_api_base) or default_embedder((teacher_lm or student_lm).model)
-    findings = examine(task, student_lm, teacher_lm, chosen, extraction)
+    findings = examine(task, student_lm, teacher_lm, chosen)
     show(RootModel[list[Finding]](findings), lambda found: tables.findings_text(found.root), json)
     if any(finding.problem for finding in findings):
         raise typer.Exit(2)

@@ -163,7 +163,8 @@ def compile_task(
     for split, examples in task.examples.items():
         if not examples:
             raise PLDError(f"No example of {split} is left: {len(task.skipped)} were left out for a bad image.")
-    train, val, test = (examples_of(task.program, task.examples[split]) for split in ("train", "val", "test"))
+    train, val, test = (task.examples[split] for split in ("train", "val", "test"))
+    test = examples_of(task.program, test)  # the compile does so with the others
     with dspy.context(lm=student_lm):
         compiled = teleprompter.compile(task.program, trainset=train, valset=val, teacher=teacher)
         folder, distillation = RunFolder(teleprompter.log_dir), compiled.pld

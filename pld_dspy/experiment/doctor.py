@@ -9,7 +9,7 @@ from pld_dspy.context import Compile
 from pld_dspy.errors import PLDError
 from pld_dspy.examples import labelled_predictors
 from pld_dspy.experiment.compiling import Task
-from pld_dspy.extraction import sources_of
+from pld_dspy.extraction import Examples
 from pld_dspy.models.embedders import AnyEmbedder, described_embedder, embed
 from pld_dspy.run import RunFolder, Runner
 from pld_dspy.teacher import Teacher
@@ -25,14 +25,13 @@ class Finding(BaseModel):
 
 
 def examine(
-    task: Task, student_lm: dspy.BaseLM, teacher_lm: dspy.BaseLM | None, embedder: AnyEmbedder, extraction: str
+    task: Task, student_lm: dspy.BaseLM, teacher_lm: dspy.BaseLM | None, embedder: AnyEmbedder
 ) -> list[Finding]:
     """Ask each model of a compile once: the student a question, the teacher for a rule, the embedder for a vector.
 
     Args:
         task: its first training example is what is asked about.
         student_lm, teacher_lm, embedder: the models; no teacher where rules are taken as they are.
-        extraction: what the teacher is asked to do, a source by its name.
 
     Returns:
         A finding for each role.
@@ -52,7 +51,7 @@ def examine(
 
     def rule() -> str:
         learners = list(labelled_predictors(task.program, first))
-        return next(rule.rule for source in sources_of(extraction) for rule in source.micro_rules(context, learners))
+        return Examples().micro_rules(context, learners)[0].rule
 
     def vector() -> str:
         return f"{embed(['If this is embedded, then the model is there.'], embedder).shape[1]} numbers"

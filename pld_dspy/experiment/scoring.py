@@ -17,7 +17,7 @@ from pld_dspy.metrics.breakdown import Breakdown, break_down
 from pld_dspy.metrics.circular import Circular, count_places, rotated
 from pld_dspy.models import described
 from pld_dspy.run import Failures, RunFolder, Runner, Usage, grouped
-from pld_dspy.student import Evaluator, Scored, examples_of
+from pld_dspy.student import Evaluation, Evaluator, Scored, examples_of
 
 
 class Scores(BaseModel):
@@ -140,7 +140,7 @@ def _breakdown(
     if hasattr(program, "breakdown"):
         breakdown = program.breakdown(examples, items, columns)
     elif columns:
-        score = [item.score or 0.0 for item in items]
+        score = Evaluation(items=list(items)).scores
         breakdown = break_down([], [()] * len(examples), {"score": score, **columns})
     else:
         return None

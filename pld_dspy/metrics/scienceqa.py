@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import dspy
 
 from pld_dspy.metrics.breakdown import Breakdown, break_down
-from pld_dspy.student.evaluation import OUTPUT_CHARACTERS, Scored
+from pld_dspy.student.evaluation import OUTPUT_CHARACTERS, Evaluation, Scored
 
 LETTERS = "ABCDEFGH"
 SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
@@ -52,7 +52,7 @@ def scienceqa_breakdown(
     letters = [parse_letter(reply, example.choices) or "none" for example, reply in zip(examples, replies, strict=True)]
     gold = [example.answer for example in examples]
     columns = {
-        "accuracy": [item.score or 0.0 for item in items],
+        "accuracy": Evaluation(items=list(items)).scores,
         "unparseable": [float(letter == "none") for letter in letters],
         **(more or {}),
     }

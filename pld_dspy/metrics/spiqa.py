@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import dspy
 
 from pld_dspy.metrics.breakdown import Breakdown, break_down
-from pld_dspy.student.evaluation import Scored
+from pld_dspy.student.evaluation import Evaluation, Scored
 
 FIGURE_TYPES = ("plot", "schematic", "photograph", "table", "other")
 
@@ -41,7 +41,7 @@ def spiqa_breakdown(
     first, retrieval is the share of questions for which one of the figures was named that the data refer to.
     """
     columns = {
-        "word F1": [item.score or 0.0 for item in items],
+        "word F1": Evaluation(items=list(items)).scores,
         "unreadable": [float("answer" not in item.outputs) for item in items],
     }
     if any("figure" in item.outputs for item in items):

@@ -118,6 +118,8 @@ class Runner:
                 first replies is of use; `function` raises it, or something else on more than
                 `dspy.settings.max_errors` items.
         """
+        if not items:
+            return []
         outcomes: list[Outcome[R]] = [Outcome(None, failed=True)] * len(items)
         with progress_bar(self.display_progress) as progress:
             bar = progress.add_task(purpose, total=len(items))

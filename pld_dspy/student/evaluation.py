@@ -160,6 +160,7 @@ class Evaluator:
         if not 0 <= score <= 1 and not self._warned:
             self._warned = True
             log.warning("The metric gave %g on example %s: scores should be from 0 to 1.", score, example_id(example))
+        given = outputs_of(program)
         tokens = sum(usage.prompt_tokens for usage in meter.by_model().values())
         return Scored(
             purpose=purpose,
@@ -169,11 +170,7 @@ class Evaluator:
             score=score,
             feedback=feedback,
             answer=in_words(program, example, prediction),
-            outputs={
-                name: written(prediction[name])[:OUTPUT_CHARACTERS]
-                for name in prediction
-                if name in outputs_of(program)
-            },
+            outputs={name: written(prediction[name])[:OUTPUT_CHARACTERS] for name in prediction if name in given},
             prompt_tokens=tokens or None,
         )
 
